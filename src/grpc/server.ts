@@ -1,0 +1,54 @@
+// The port between a gRPC server and what the service does with its calls: raw message bytes in, raw message bytes out.
+//
+// It is pushed, not pulled: no Duplex, no promise, no closure per message, so that a server which parses frames in place
+// can call a handler with a view into its read buffer.
+
+import type { Code } from "../errors.ts";
+import type { Component } from "../lifecycle.ts";
+
+/** How a call ended. `details` is a serialized google.rpc.Status for `grpc-status-details-bin`. */
+export interface Status {
+  readonly code: Code;
+  readonly message: string;
+  readonly details?: Uint8Array;
+}
+
+/** One RPC, seen from the handler. All methods are safe after the call ended; they do nothing then. */
+export interface ServerCall {
+  /** The client's address, for example `127.0.0.1:53124`. */
+  readonly peer: string;
+  /** The first value of a request header, by lower-case name. */
+  header(name: string): string | undefined;
+  /** Sends one message. The bytes are the server's from now on. */
+  send(message: Uint8Array): void;
+  /** Bytes that were sent and that the client has not taken yet. */
+  readonly unsentBytes: number;
+  /** No `message` arrives after this returns, until `resume`; the server stops reading the stream (flow control). */
+  pause(): void;
+  resume(): void;
+  /** Ends the call. */
+  end(status: Status): void;
+}
+
+/** What a handler does with one call. Called by the server, never from within one of the ServerCall's methods. */
+export interface CallHandler {
+  /** One message. The bytes are a view that is valid only until this returns. */
+  message(bytes: Buffer): void;
+  /** The client sends nothing more. */
+  halfClose(): void;
+  /** The client went away or cancelled; the call is over. Not called after `end`. */
+  cancelled(): void;
+}
+
+export interface Method {
+  /** For example `/sluice.v1.EventIngest/Publish`. */
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  open(call: ServerCall): CallHandler;
+}
+
+export interface GrpcServer extends Component {
+  /** Where it listens, once started; the port is the real one. */
+  readonly address: { readonly host: string; readonly port: number };
+}

@@ -1,0 +1,72 @@
+// The port behind which every way to Kafka sits, and the one currency that crosses it.
+//
+// Rejected: a promise per batch. A producer may store one half of a batch and refuse the other (it splits a batch that
+// is too large, it isolates a poison record), so outcomes are told per range of records, and a call costs no allocation.
+
+import type { IngestError } from "../errors.ts";
+import type { Component } from "../lifecycle.ts";
+
+/** The partition of a batch whose topic's partitions are not known yet: it was taken while no brokers were set. */
+export const UNASSIGNED_PARTITION = -1;
+
+/**
+ * A sealed record batch: what accumulators seal, producers take and the spool stores, byte for byte the same.
+ *
+ * `bytes` is one uncompressed RecordBatch v2 (magic 2) with its header; producer id, epoch, sequence and CRC are stamped
+ * into it by the producer (see wire/record-batch.ts). The bytes belong to whoever holds the batch until every record is
+ * settled; they lie in a pooled buffer, so nobody may keep a view of them after that.
+ */
+export interface SealedBatch {
+  readonly topic: string;
+  readonly partition: number;
+  /** Records in the batch, at least 1. */
+  readonly count: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Takes the outcomes of a batch. Every record of the batch is told exactly once, in ranges [first, first + count) of
+ * record indexes within the batch, in any order. Called from any later turn of the event loop, never from within `send`.
+ */
+export interface BatchSettler {
+  /** @param baseOffset the offset of record `first`; the others follow without gaps. -1 if it is not known. */
+  stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void;
+  failed(batch: SealedBatch, first: number, count: number, error: IngestError): void;
+}
+
+/** What has to be known of a topic before an event may enter a batch for it. */
+export interface TopicInfo {
+  readonly name: string;
+  /** Partitions, at least 1. */
+  readonly partitions: number;
+  /** The largest record batch, header included, that the topic takes, in bytes (`max.message.bytes`). */
+  readonly maxBatchBytes: number;
+  /** How far before and after the broker's clock a timestamp may lie, in milliseconds (KIP-937); Infinity: anywhere. */
+  readonly timestampBeforeMaxMs: number;
+  readonly timestampAfterMaxMs: number;
+  /** True if records need a key (`cleanup.policy` holds `compact`). */
+  readonly keyRequired: boolean;
+}
+
+export interface ProducerHealth {
+  /** True if batches have a chance to be stored now. */
+  readonly ready: boolean;
+  /** What is wrong, one sentence each, for /readyz and the doctor. */
+  readonly problems: readonly string[];
+}
+
+export interface Producer extends Component {
+  /** What is known of the topic, without waiting. A new object whenever something changed. */
+  topic(name: string): TopicInfo | undefined;
+  /**
+   * Asks the cluster. Rejects with an IngestError: UNKNOWN_TOPIC (not retryable), NOT_AUTHORIZED (not retryable), or
+   * UNAVAILABLE (retryable) if no broker answers in time.
+   */
+  lookup(name: string): Promise<TopicInfo>;
+  /**
+   * Takes the batch. Batches of one partition reach the log in the order of their `send`. Never throws: everything that
+   * can go wrong is told to the settler.
+   */
+  send(batch: SealedBatch, settler: BatchSettler): void;
+  health(): ProducerHealth;
+}

@@ -1,0 +1,137 @@
+// The catalogue: every metric of the service's own is declared here, and nowhere else.
+//
+// Names follow Prometheus: base units (_seconds, _bytes), _total for counters, labels of low cardinality only. Metrics of
+// the process and of Node.js itself (process_*, nodejs_*) come from prom-client's collector.
+
+import { Counter, Family, Gauge, TimeHistogram, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+
+type Options = { readonly labels?: readonly string[]; readonly perWorker?: boolean };
+
+function define(type: MetricDefinition["type"], name: string, help: string, options: Options): MetricDefinition {
+  return { name, help, type, labels: options.labels ?? [], perWorker: options.perWorker ?? false };
+}
+
+const counter = (name: string, help: string, options: Options = {}): Family<Counter> =>
+  new Family(define("counter", name, help, options), () => new Counter());
+const gauge = (name: string, help: string, options: Options = {}): Family<Gauge> =>
+  new Family(define("gauge", name, help, options), () => new Gauge());
+const time = (name: string, help: string, options: Options = {}): Family<TimeHistogram> =>
+  new Family(define("histogram", name, help, options), () => new TimeHistogram());
+
+const TOPIC = { labels: ["topic"], perWorker: true } as const;
+
+/** One worker's instruments. */
+export function createMetrics() {
+  return {
+    // The ledger: received = stored + failed + in_flight; persisted = forwarded + dead_lettered + spooled.
+    eventsReceived: counter("sluice_events_received_total", "Events of batches that were admitted.", TOPIC),
+    eventsStored: counter("sluice_events_stored_total", "Events acknowledged as stored, by the durability given.", {
+      labels: ["topic", "durability"],
+      perWorker: true,
+    }),
+    eventsFailed: counter("sluice_events_failed_total", "Events answered as not stored.", {
+      labels: ["topic", "reason"],
+      perWorker: true,
+    }),
+    eventsInFlight: gauge("sluice_events_in_flight", "Events received and not settled yet.", TOPIC),
+    eventsForwarded: counter(
+      "sluice_events_forwarded_total",
+      "Persisted events that Kafka has acknowledged since.",
+      TOPIC,
+    ),
+    eventsDeadLettered: counter(
+      "sluice_events_dead_lettered_total",
+      "Persisted events that Kafka refused for good; they lie in the dead-letter log.",
+      TOPIC,
+    ),
+    eventsSpooled: gauge("sluice_events_spooled", "Persisted events that are not in Kafka yet.", TOPIC),
+
+    // Batches.
+    batches: counter("sluice_batches_total", "Batches answered, by the gRPC code of the answer.", { labels: ["code"] }),
+    publishBytes: counter("sluice_publish_bytes_total", "Bytes of PublishRequest messages received."),
+    stage: time(
+      "sluice_stage_seconds",
+      "Time an event's batch spent in a stage: admitted (received to admitted), queued (in an accumulator until its record batch is sent), produced (sent to acknowledged by Kafka or the disk), acknowledged (received to answered).",
+      { labels: ["stage"] },
+    ),
+    admittedBytes: gauge("sluice_admitted_bytes", "Bytes of batches that are admitted and not answered yet.", {
+      perWorker: true,
+    }),
+    admittedBytesLimit: gauge("sluice_admitted_bytes_limit", "The byte budget of a worker (ADMITTED_BYTES_MAX).", {
+      perWorker: true,
+    }),
+    admissionWaiting: gauge("sluice_admission_waiting_batches", "Batches that wait for room in the byte budget.", {
+      perWorker: true,
+    }),
+    recordBatches: counter("sluice_record_batches_total", "Record batches sealed, by what sealed them.", {
+      labels: ["cause"],
+    }),
+    recordBatchBytes: counter("sluice_record_batch_bytes_total", "Bytes of record batches sealed."),
+
+    // gRPC.
+    grpcStreams: gauge("sluice_grpc_streams", "Open PublishStream calls.", { perWorker: true }),
+    grpcCalls: counter("sluice_grpc_calls_total", "gRPC calls ended, by method and code.", {
+      labels: ["method", "code"],
+    }),
+
+    // Kafka client.
+    kafkaConnections: gauge("sluice_kafka_connections", "Open connections to a broker.", { labels: ["broker"] }),
+    kafkaRequests: counter("sluice_kafka_requests_total", "Requests sent to a broker, by API.", {
+      labels: ["broker", "api"],
+    }),
+    kafkaRequestTime: time("sluice_kafka_request_seconds", "Time from a Produce request to its response.", {
+      labels: ["broker"],
+    }),
+    kafkaInFlight: gauge("sluice_kafka_requests_in_flight", "Produce requests without a response yet.", {
+      labels: ["broker"],
+    }),
+    kafkaQueuedBytes: gauge(
+      "sluice_kafka_queued_bytes",
+      "Bytes of record batches handed to the Kafka client and not settled.",
+      {
+        perWorker: true,
+      },
+    ),
+    kafkaBytes: counter("sluice_kafka_sent_bytes_total", "Bytes sent to a broker.", { labels: ["broker"] }),
+    kafkaRetries: counter("sluice_kafka_retries_total", "Record batches sent again."),
+    kafkaErrors: counter("sluice_kafka_errors_total", "Error codes in responses of a broker.", {
+      labels: ["broker", "error"],
+    }),
+    kafkaDisconnects: counter("sluice_kafka_disconnects_total", "Connections to a broker that were lost.", {
+      labels: ["broker"],
+    }),
+    kafkaThrottle: counter("sluice_kafka_throttle_seconds_total", "Time for which a broker asked to stop sending.", {
+      labels: ["broker"],
+    }),
+    kafkaLeaderMoves: counter("sluice_kafka_leader_moves_total", "Partitions whose leader changed."),
+    kafkaPossibleDuplicates: counter(
+      "sluice_kafka_possible_duplicates_total",
+      "Record batches sent again under a new producer epoch although the first may be stored.",
+    ),
+
+    // Spool.
+    spoolBytes: gauge("sluice_spool_bytes", "Bytes of the spool's segments on disk.", { perWorker: true }),
+    spoolBytesLimit: gauge("sluice_spool_bytes_limit", "The spool's cap (SPOOL_BYTES_MAX over the workers).", {
+      perWorker: true,
+    }),
+    spoolOldest: gauge(
+      "sluice_spool_oldest_age_seconds",
+      "Age of the oldest batch in the spool that is not in Kafka.",
+      {
+        perWorker: true,
+      },
+    ),
+    spoolSyncTime: time("sluice_spool_sync_seconds", "Time of one fdatasync of the spool."),
+    spoolErrors: counter("sluice_spool_errors_total", "Faults of the spool, by kind.", { labels: ["kind"] }),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function definitions(metrics: Metrics): MetricDefinition[] {
+  return Object.values(metrics).map((family) => family.definition);
+}
+
+export function snapshot(metrics: Metrics): MetricSnapshot[] {
+  return Object.values(metrics).map((family) => family.snapshot());
+}
