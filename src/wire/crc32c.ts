@@ -1,0 +1,14 @@
+// CRC-32C (Castagnoli), the checksum of Kafka's record batches and of the spool.
+//
+// The native one runs at several GB/s with the processor's own instruction; a table in JavaScript reaches about 0.4 GB/s
+// and would be the largest single cost of a record batch.
+
+import { crc32c as native } from "@node-rs/crc32";
+
+/**
+ * @param seed the checksum of the bytes before these, to go on from; 0 to begin.
+ * @returns an unsigned 32-bit integer.
+ */
+export function crc32c(bytes: Buffer, seed = 0): number {
+  return native(bytes, seed);
+}
