@@ -22,6 +22,8 @@ export interface SealedBatch {
   /** Records in the batch, at least 1. */
   readonly count: number;
   readonly bytes: Buffer;
+  /** When the producer first sent it, in milliseconds on the monotonic clock; set by the producer, for the stage metrics. */
+  sentAtMs?: number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface BatchSettler {
 /** What has to be known of a topic before an event may enter a batch for it. */
 export interface TopicInfo {
   readonly name: string;
-  /** Partitions, at least 1. */
+  /** Partitions; 0 while no brokers are set: its events then stay unassigned. */
   readonly partitions: number;
   /** The largest record batch, header included, that the topic takes, in bytes (`max.message.bytes`). */
   readonly maxBatchBytes: number;

@@ -1,0 +1,69 @@
+// The open record batch of one topic-partition, and when it is sealed.
+//
+// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight, and else when the
+// one in flight settles or its linger ends, whichever is first. So an idle partition adds no delay at all, a busy one fills
+// its batches by itself, and `linger` bounds what a slow broker can hold back.
+
+import type { Clock } from "../clock.ts";
+import type { EventIndex } from "../wire/publish-request.ts";
+import type { Batch, GivenDurability } from "./batch.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { RecordBatch } from "./record-batch.ts";
+import type { Topic } from "./topics.ts";
+
+/** What a producer may have under way for one partition (kafka-protocol: the broker remembers five batches). */
+export const IN_FLIGHT_MAX = 5;
+
+const FIRST_SIZE_HINT_BYTES = 4 << 10;
+
+export class Accumulator {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly durability: GivenDurability;
+  open: RecordBatch | undefined;
+  /** Sealed batches that are not settled. */
+  inFlight = 0;
+  /** Is it on the pipeline's list of those that got records in this turn? */
+  touched = false;
+  /** The next batch probably becomes as large as the last one. */
+  #sizeHint = FIRST_SIZE_HINT_BYTES;
+
+  constructor(topic: Topic, partition: number, durability: GivenDurability) {
+    this.topic = topic;
+    this.partition = partition;
+    this.durability = durability;
+  }
+
+  /** Writes one record into the open batch. @returns false if it does not fit: seal, then append again. */
+  append(
+    source: Buffer,
+    index: EventIndex,
+    event: number,
+    timestamp: number,
+    batch: Batch,
+    bytesMax: number,
+    pool: BufferPool,
+    clock: Clock,
+  ): boolean {
+    this.open ??= new RecordBatch(this, pool, clock, this.#sizeHint);
+    return this.open.append(source, index, event, timestamp, batch, bytesMax);
+  }
+
+  /** Lets go of a batch that was opened for a record which turned out too large for any. */
+  discardEmpty(): void {
+    if (this.open?.count !== 0) return;
+    this.open.release();
+    this.open = undefined;
+  }
+
+  /** Takes the open batch out, sealed; undefined if there is nothing in it. */
+  seal(): RecordBatch | undefined {
+    const batch = this.open;
+    if (batch === undefined || batch.count === 0) return undefined;
+    this.open = undefined;
+    this.#sizeHint = batch.length;
+    this.inFlight++;
+    batch.seal();
+    return batch;
+  }
+}

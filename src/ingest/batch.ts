@@ -1,0 +1,71 @@
+// One client's batch on its way: what is settled of it, and who waits for the answer.
+
+import type { IngestError, Reason } from "../errors.ts";
+import type { EventFailure, PublishAnswer } from "../wire/publish-response.ts";
+import type { Topic } from "./topics.ts";
+
+/** What an acknowledgement means; the numbers are those of `sluice.v1.Durability`. */
+export const Durability = { UNSPECIFIED: 0, REPLICATED: 1, PERSISTED: 2 } as const;
+export type Durability = (typeof Durability)[keyof typeof Durability];
+
+/** What an answer can say: never "unspecified". */
+export type GivenDurability = Exclude<Durability, typeof Durability.UNSPECIFIED>;
+
+export function durabilityLabel(durability: GivenDurability): "replicated" | "persisted" {
+  return durability === Durability.REPLICATED ? "replicated" : "persisted";
+}
+
+/** Takes the one outcome of each batch. */
+export interface Responder {
+  answered(batch: Batch): void;
+  refused(batch: Batch, error: IngestError): void;
+}
+
+const NOT_LOST_ONE: readonly EventFailure[] = [];
+
+export class Batch implements PublishAnswer {
+  readonly responder: Responder;
+  /** When its bytes arrived, on the monotonic clock. */
+  readonly receivedAtMs: number;
+  /** What it takes of the byte budget until it is answered. */
+  readonly admittedBytes: number;
+  sequence: number | bigint = 0;
+  durability: Durability = Durability.UNSPECIFIED;
+  /** Events that have no outcome yet. */
+  remaining = 0;
+  stored = 0;
+  failures: readonly EventFailure[] = NOT_LOST_ONE;
+  readonly placements = {
+    topics: [] as string[],
+    partitions: [] as number[],
+    firstOffsets: [] as number[],
+    counts: [] as number[],
+  };
+  /** True once the responder has been told. */
+  settled = false;
+
+  constructor(responder: Responder, receivedAtMs: number, admittedBytes: number) {
+    this.responder = responder;
+    this.receivedAtMs = receivedAtMs;
+    this.admittedBytes = admittedBytes;
+  }
+
+  /** @param index the event's index in the batch. */
+  fail(index: number, reason: Reason, message: string, retryable: boolean): void {
+    const failure = { index, reason, message, retryable };
+    if (this.failures === NOT_LOST_ONE) this.failures = [failure];
+    else (this.failures as EventFailure[]).push(failure);
+  }
+
+  /** Puts the failures in the order of their events; they come in the order in which record batches settle. */
+  sortFailures(): void {
+    if (this.failures.length > 1) (this.failures as EventFailure[]).sort((a, b) => a.index - b.index);
+  }
+
+  place(topic: Topic, partition: number, firstOffset: number, count: number): void {
+    this.placements.topics.push(topic.name);
+    this.placements.partitions.push(partition);
+    this.placements.firstOffsets.push(firstOffset);
+    this.placements.counts.push(count);
+  }
+}

@@ -1,0 +1,114 @@
+// A record batch while it is filled, and after it is sealed, with whose events are in it.
+//
+// A client's batch is transcoded in one go, so its events lie side by side in each record batch: one run {client's batch,
+// count} says whose a stretch of records is, and one array of integers which events they were.
+
+import type { Clock } from "../clock.ts";
+import { RECORD_BATCH_HEADER_BYTES, writeBatchHeader } from "../wire/record-batch.ts";
+import type { EventIndex } from "../wire/publish-request.ts";
+import { sizeOfRecord, sizeOfRecordBody, writeRecord } from "../wire/record.ts";
+import type { Accumulator } from "./accumulator.ts";
+import type { Batch } from "./batch.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import type { SealedBatch } from "./producer.ts";
+
+export class RecordBatch implements SealedBatch {
+  readonly accumulator: Accumulator;
+  readonly openedAtMs: number;
+  sentAtMs?: number;
+  /** Is it on the pipeline's list of those whose linger is under way? */
+  lingers = false;
+  count = 0;
+  /** Records without an outcome; set when the batch is sealed. */
+  remaining = 0;
+  /** Whose records these are, in order: runs[i] has runCounts[i] of them. */
+  readonly runs: Batch[] = [];
+  readonly runCounts: number[] = [];
+  /** For each record, the index of its event in the client's batch. */
+  eventIndexes = new Int32Array(16);
+  readonly #pool: BufferPool;
+  #buffer: Buffer;
+  #length = RECORD_BATCH_HEADER_BYTES;
+  #baseTimestamp = 0;
+  #maxTimestamp = 0;
+  #bytes: Buffer | undefined;
+
+  /** @param sizeHint how many bytes it will probably hold. */
+  constructor(accumulator: Accumulator, pool: BufferPool, clock: Clock, sizeHint: number) {
+    this.accumulator = accumulator;
+    this.openedAtMs = clock.monotonic();
+    this.#pool = pool;
+    this.#buffer = pool.take(sizeHint);
+  }
+
+  get topic(): string {
+    return this.accumulator.topic.name;
+  }
+
+  get partition(): number {
+    return this.accumulator.partition;
+  }
+
+  /** Bytes so far, header included. */
+  get length(): number {
+    return this.#length;
+  }
+
+  get bytes(): Buffer {
+    return (this.#bytes ??= this.#buffer.subarray(0, this.#length));
+  }
+
+  /**
+   * Writes one record, unless the batch would grow beyond `bytesMax`.
+   *
+   * @param timestamp in milliseconds since the epoch, not negative.
+   * @returns whether it is in.
+   */
+  append(source: Buffer, index: EventIndex, event: number, timestamp: number, batch: Batch, bytesMax: number): boolean {
+    const delta = this.count === 0 ? 0 : timestamp - this.#baseTimestamp;
+    const bodyBytes = sizeOfRecordBody(index, event, delta, this.count);
+    const end = this.#length + sizeOfRecord(bodyBytes);
+    if (end > bytesMax) return false;
+    if (end > this.#buffer.length) this.#grow(end);
+    if (this.count === 0) {
+      this.#baseTimestamp = timestamp;
+      this.#maxTimestamp = timestamp;
+    } else if (timestamp > this.#maxTimestamp) {
+      this.#maxTimestamp = timestamp;
+    }
+    writeRecord(this.#buffer, this.#length, source, index, event, bodyBytes, delta, this.count);
+    this.#length = end;
+    if (this.count === this.eventIndexes.length) {
+      const grown = new Int32Array(this.count * 4);
+      grown.set(this.eventIndexes);
+      this.eventIndexes = grown;
+    }
+    this.eventIndexes[this.count++] = event;
+    const last = this.runs.length - 1;
+    if (last >= 0 && this.runs[last] === batch) {
+      this.runCounts[last]! += 1;
+    } else {
+      this.runs.push(batch);
+      this.runCounts.push(1);
+    }
+    return true;
+  }
+
+  seal(): void {
+    writeBatchHeader(this.#buffer, this.#length, this.count, this.#baseTimestamp, this.#maxTimestamp);
+    this.remaining = this.count;
+  }
+
+  /** Gives the buffer back, once every record is settled. */
+  release(): void {
+    this.#pool.give(this.#buffer);
+    this.#bytes = undefined;
+  }
+
+  #grow(bytes: number): void {
+    const grown = this.#pool.take(Math.max(bytes, this.#buffer.length * 2));
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#pool.give(this.#buffer);
+    this.#buffer = grown;
+  }
+}

@@ -1,0 +1,131 @@
+// One stream of batches, or one unary call: keeps its batches in order through whatever makes one of them wait.
+//
+// A batch may have to wait for room in the byte budget or for a topic to be looked up. Those behind it on the same stream
+// must not overtake it, or events of one key would change places, so the stream is paused and what still arrives is kept in
+// line. Nearly always nothing waits, and a message goes straight through without a copy and without a promise.
+
+import type { Clock } from "../clock.ts";
+import { IngestError } from "../errors.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { Batch, Durability, type Responder } from "./batch.ts";
+import type { Pipeline } from "./pipeline.ts";
+
+/** Holds a stream's messages back. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
+export class Session {
+  readonly #pipeline: Pipeline;
+  readonly #responder: Responder;
+  readonly #flow: Flow;
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  /** Messages in line, the first of them waiting; copies, because a message's bytes are only lent. */
+  readonly #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = [];
+  /** Batches in the order in which they came, as far as the first that is not settled. */
+  readonly #order: Batch[] = [];
+  #lastDurability: Durability = Durability.UNSPECIFIED;
+  #closed = false;
+  /** The highest sequence up to which every batch is settled, in the order in which they came. */
+  lastSettledSequence: number | bigint = 0;
+
+  constructor(pipeline: Pipeline, responder: Responder, flow: Flow, clock: Clock, metrics: Metrics) {
+    this.#pipeline = pipeline;
+    this.#responder = responder;
+    this.#flow = flow;
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /** Batches that are not answered, those in line included. */
+  get outstanding(): number {
+    this.#forgetSettled();
+    return this.#order.length + this.#line.length;
+  }
+
+  /** @param bytes of a PublishRequest, lent for the call. */
+  publish(bytes: Buffer): void {
+    this.#metrics.publishBytes.with().inc(bytes.length);
+    const receivedAtMs = this.#clock.monotonic();
+    if (this.#line.length > 0) {
+      this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });
+      return;
+    }
+    const cost = this.#pipeline.admission.cost(bytes.length);
+    if (!this.#pipeline.admission.tryAdmit(cost)) {
+      this.#hold(bytes, receivedAtMs, undefined, undefined);
+      return;
+    }
+    const batch = new Batch(this.#responder, receivedAtMs, cost);
+    const missing = this.#take(bytes, batch);
+    if (missing !== undefined) this.#hold(bytes, receivedAtMs, batch, missing);
+  }
+
+  /** The stream is over: nothing that still waits in line is taken. What was taken goes on to be stored. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Moves `lastSettledSequence` on. */
+  #forgetSettled(): void {
+    let settled = 0;
+    while (settled < this.#order.length && this.#order[settled]!.settled) settled++;
+    if (settled === 0) return;
+    this.lastSettledSequence = this.#order[settled - 1]!.sequence;
+    this.#order.splice(0, settled);
+  }
+
+  #take(bytes: Buffer, batch: Batch): Promise<unknown> | undefined {
+    const missing = this.#pipeline.publish(bytes, batch, this.#lastDurability);
+    if (missing !== undefined) return missing;
+    if (batch.durability !== Durability.UNSPECIFIED) this.#lastDurability = batch.durability;
+    if (this.#order.length > 0 && this.#order[0]!.settled) this.#forgetSettled();
+    this.#order.push(batch);
+    return undefined;
+  }
+
+  #hold(bytes: Buffer, receivedAtMs: number, batch: Batch | undefined, missing: Promise<unknown> | undefined): void {
+    this.#flow.pause();
+    this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });
+    void this.#workOff(batch, missing);
+  }
+
+  /** Takes the line in order. Never rejects: a batch that cannot be taken is refused. */
+  async #workOff(admitted: Batch | undefined, missing: Promise<unknown> | undefined): Promise<void> {
+    let batch = admitted;
+    await missing;
+    while (this.#line.length > 0 && !this.#closed) {
+      const { bytes, receivedAtMs } = this.#line[0]!;
+      const cost = this.#pipeline.admission.cost(bytes.length);
+      if (batch === undefined) {
+        try {
+          await this.#pipeline.admission.admit(cost);
+        } catch (thrown) {
+          this.#refuseUnadmitted(bytes, receivedAtMs, IngestError.from(thrown));
+          this.#line.shift();
+          continue;
+        }
+        batch = new Batch(this.#responder, receivedAtMs, cost);
+      }
+      const wait = this.#take(bytes, batch);
+      if (wait === undefined) {
+        this.#line.shift();
+        batch = undefined;
+      } else {
+        await wait;
+      }
+    }
+    if (batch !== undefined) this.#pipeline.admission.release(batch.admittedBytes);
+    this.#line.length = 0;
+    if (!this.#closed) this.#flow.resume();
+  }
+
+  #refuseUnadmitted(bytes: Buffer, receivedAtMs: number, error: IngestError): void {
+    const batch = new Batch(this.#responder, receivedAtMs, 0);
+    batch.sequence = this.#pipeline.sequenceOf(bytes);
+    batch.settled = true;
+    this.#responder.refused(batch, error);
+  }
+}

@@ -1,0 +1,160 @@
+// The topics of a worker: what is known of each, and its accumulators.
+
+import { Code, IngestError, Reason, reasonLabel } from "../errors.ts";
+import type { Clock } from "../clock.ts";
+import type { Counter, Gauge } from "../telemetry/instruments.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Accumulator } from "./accumulator.ts";
+import { Durability, durabilityLabel, type GivenDurability } from "./batch.ts";
+import type { TopicInfo } from "./producer.ts";
+
+/** Where topics are known: a producer, or the spool alone. */
+export interface TopicSource {
+  topic(name: string): TopicInfo | undefined;
+  lookup(name: string): Promise<TopicInfo>;
+}
+
+export class Topic {
+  readonly name: string;
+  info: TopicInfo;
+  /** Why every event for this topic has to fail. */
+  readonly error: IngestError | undefined;
+  /** By durability, then by partition; UNASSIGNED_PARTITION too. */
+  readonly accumulators = { 1: new Map<number, Accumulator>(), 2: new Map<number, Accumulator>() } as const;
+  /** Where events without a key go for now, and how many bytes more (KIP-794). */
+  stickyPartition = -1;
+  stickyBytesLeft = 0;
+
+  readonly received: Counter;
+  readonly inFlight: Gauge;
+  readonly #metrics: Metrics;
+  readonly #stored: Record<GivenDurability, Counter>;
+
+  readonly #label: string;
+
+  constructor(info: TopicInfo, metrics: Metrics, label = info.name, error?: IngestError) {
+    this.name = info.name;
+    this.info = info;
+    this.error = error;
+    this.#label = label;
+    this.#metrics = metrics;
+    this.received = metrics.eventsReceived.with(label);
+    this.inFlight = metrics.eventsInFlight.with(label);
+    const stored = (durability: GivenDurability) => metrics.eventsStored.with(label, durabilityLabel(durability));
+    this.#stored = { 1: stored(Durability.REPLICATED), 2: stored(Durability.PERSISTED) };
+  }
+
+  countReceived(events: number): void {
+    this.received.inc(events);
+    this.inFlight.inc(events);
+  }
+
+  countStored(durability: GivenDurability, events: number): void {
+    this.#stored[durability].inc(events);
+    this.inFlight.dec(events);
+  }
+
+  countFailed(reason: Reason, events: number): void {
+    this.#metrics.eventsFailed.with(this.#label, reasonLabel(reason)).inc(events);
+    this.inFlight.dec(events);
+  }
+}
+
+/**
+ * What topics without a legal name, and those that do not exist, are counted under: their names come from clients, and a
+ * metric may not have as many series as clients have ideas.
+ */
+export const ILLEGAL_TOPICS = "(illegal)";
+export const UNKNOWN_TOPICS = "(unknown)";
+
+/** How many names that fail are remembered. */
+const FAILING_TOPICS_MAX = 1_000;
+
+/** How long a topic that does not exist is taken to stay so, in milliseconds. */
+const FAILING_TTL_MS = 1_000;
+
+const NOTHING_KNOWN = {
+  partitions: 0,
+  maxBatchBytes: 0,
+  timestampBeforeMaxMs: Number.POSITIVE_INFINITY,
+  timestampAfterMaxMs: Number.POSITIVE_INFINITY,
+  keyRequired: false,
+} as const;
+
+export class Topics {
+  readonly #source: TopicSource;
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #topics = new Map<string, Topic>();
+  readonly #failing = new Map<string, { readonly topic: Topic; readonly untilMs: number }>();
+  readonly #lookups = new Map<string, Promise<void>>();
+
+  constructor(source: TopicSource, clock: Clock, metrics: Metrics) {
+    this.#source = source;
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * The topic, with `error` set if events for it have to fail, or undefined if it has to be looked up first.
+   *
+   * @param name as the client wrote it, legal or not.
+   */
+  get(name: string): Topic | undefined {
+    const info = this.#source.topic(name);
+    if (info === undefined) return this.#failingTopic(name);
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      topic = new Topic(info, this.#metrics);
+      this.#topics.set(name, topic);
+    } else if (topic.info !== info) {
+      topic.info = info;
+    }
+    return topic;
+  }
+
+  /** Resolves when `get` will answer. Never rejects: what went wrong is the topic's `error`. */
+  lookup(name: string): Promise<void> {
+    let lookup = this.#lookups.get(name);
+    if (lookup === undefined) {
+      lookup = this.#source
+        .lookup(name)
+        .then(
+          () => {},
+          (thrown: unknown) => this.#remember(name, IngestError.from(thrown)),
+        )
+        .finally(() => this.#lookups.delete(name));
+      this.#lookups.set(name, lookup);
+    }
+    return lookup;
+  }
+
+  #failingTopic(name: string): Topic | undefined {
+    const failing = this.#failing.get(name);
+    if (failing !== undefined && this.#clock.monotonic() < failing.untilMs) return failing.topic;
+    return isLegalTopicName(name) ? undefined : this.#newFailing(name, ILLEGAL_TOPICS, illegalTopic(name));
+  }
+
+  #remember(name: string, error: IngestError): void {
+    if (this.#failing.size >= FAILING_TOPICS_MAX) this.#failing.clear();
+    const untilMs = this.#clock.monotonic() + FAILING_TTL_MS;
+    this.#failing.set(name, { topic: this.#newFailing(name, UNKNOWN_TOPICS, error), untilMs });
+  }
+
+  #newFailing(name: string, label: string, error: IngestError): Topic {
+    return new Topic({ name, ...NOTHING_KNOWN }, this.#metrics, label, error);
+  }
+}
+
+/** Kafka's rule. */
+export function isLegalTopicName(name: string): boolean {
+  return /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== "..";
+}
+
+function illegalTopic(name: string): IngestError {
+  const message =
+    name === ""
+      ? "the event has no topic: set PublishRequest.topic or Event.topic"
+      : `"${name.length > 80 ? `${name.slice(0, 80)}…` : name}" is not a legal topic name: use 1 to 249 of [a-zA-Z0-9._-], and not "." or ".."`;
+  return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.INVALID_TOPIC, field: "topic" });
+}
