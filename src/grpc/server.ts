@@ -34,6 +34,8 @@ export interface ServerCall {
 export interface CallHandler {
   /** One message. The bytes are a view that is valid only until this returns. */
   message(bytes: Buffer): void;
+  /** `unsentBytes` is 0 again. */
+  drained(): void;
   /** The client sends nothing more. */
   halfClose(): void;
   /** The client went away or cancelled; the call is over. Not called after `end`. */

@@ -1,0 +1,274 @@
+// The server port over @grpc/grpc-js: the reference, and the way out should a client ever disagree with the native server.
+//
+// Messages pass through as bytes: the (de)serializers are the identity, so grpc-js does framing, flow control and metadata,
+// and nothing is decoded twice. Its Duplex streams are turned into the port's calls here and nowhere else.
+
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerErrorResponse,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { Code, IngestError } from "../errors.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { CallHandler, GrpcServer, Method, ServerCall, Status } from "./server.ts";
+import { codeName } from "./status.ts";
+
+export interface GrpcJsOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** A larger message ends its call with RESOURCE_EXHAUSTED. */
+  readonly messageBytesMax: number;
+}
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+export class GrpcJsServer implements GrpcServer {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #options: GrpcJsOptions;
+  readonly #server: Server;
+  #port = 0;
+  #disposed = false;
+
+  constructor(log: Logger, metrics: Metrics, methods: readonly Method[], options: GrpcJsOptions) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#options = options;
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.messageBytesMax,
+    });
+    const services = new Map<string, Method[]>();
+    for (const method of methods) {
+      const service = method.path.split("/")[1]!;
+      services.set(service, [...(services.get(service) ?? []), method]);
+    }
+    for (const group of services.values()) this.#addService(group);
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return { host: this.#options.host, port: this.#port };
+  }
+
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    const bracketed = host.includes(":") ? `[${host}]` : host;
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(`${bracketed}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(bindError(bracketed, port, error));
+      });
+    });
+    this.#log.info({ host, port: this.#port, server: "grpc-js" }, "gRPC listens");
+  }
+
+  /** Takes no new calls, and waits until those under way have ended. */
+  async drain(deadlineMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.max(0, deadlineMs - Date.now()));
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  dispose(): Promise<void> {
+    if (!this.#disposed) this.#server.forceShutdown();
+    this.#disposed = true;
+    return Promise.resolve();
+  }
+
+  #addService(methods: readonly Method[]): void {
+    const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const implementation: UntypedServiceImplementation = {};
+    for (const method of methods) {
+      definition[method.path] = {
+        path: method.path,
+        requestStream: method.requestStream,
+        responseStream: method.responseStream,
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
+      implementation[method.path] = method.requestStream ? this.#streaming(method) : this.#unary(method);
+    }
+    this.#server.addService(definition, implementation);
+  }
+
+  #ended(method: Method): (code: Code) => void {
+    return (code) => this.#metrics.grpcCalls.with(method.path, codeName(code)).inc();
+  }
+
+  #unary(method: Method): handleUnaryCall<Buffer, Buffer> {
+    const ended = this.#ended(method);
+    const handle = (
+      stream: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
+      callback?: Callback,
+    ): void => {
+      const call = "write" in stream ? new StreamingCall(stream, ended) : new UnaryCall(stream, callback!, ended);
+      const handler = method.open(call);
+      call.handler = handler;
+      handler.message(stream.request);
+      handler.halfClose();
+    };
+    return handle;
+  }
+
+  #streaming(method: Method): handleBidiStreamingCall<Buffer, Buffer> {
+    const ended = this.#ended(method);
+    return (stream) => {
+      const call = new StreamingCall(stream, ended);
+      const handler = method.open(call);
+      call.handler = handler;
+      stream.on("data", (bytes: Buffer) => handler.message(bytes));
+      stream.on("end", () => {
+        if (!call.over) handler.halfClose();
+      });
+    };
+  }
+}
+
+/** grpc-js tells why it cannot listen in prose only. */
+function bindError(host: string, port: number, error: Error): IngestError {
+  const remedies = {
+    EADDRINUSE: "the port is taken: stop whoever has it, or set GRPC_LISTEN to another",
+    EACCES: "this user may not listen on it: set GRPC_LISTEN to a port from 1024 on",
+    EADDRNOTAVAIL: "this machine has no such address: set GRPC_LISTEN to one that it has",
+  };
+  const remedy = Object.entries(remedies).find(([code]) => error.message.includes(code))?.[1] ?? error.message;
+  return new IngestError(Code.FAILED_PRECONDITION, `cannot listen on ${host}:${port}: ${remedy}`, { cause: error });
+}
+
+type Callback = (error: ServerErrorResponse | null, value?: Buffer) => void;
+
+interface AnyCall {
+  readonly metadata: Metadata;
+  getPeer(): string;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+
+abstract class BaseCall implements ServerCall {
+  readonly #stream: AnyCall;
+  readonly #ended: (code: Code) => void;
+  handler: CallHandler | undefined;
+  over = false;
+  abstract readonly unsentBytes: number;
+
+  constructor(stream: AnyCall, ended: (code: Code) => void) {
+    this.#stream = stream;
+    this.#ended = ended;
+    stream.on("cancelled", () => {
+      if (!this.finish(Code.CANCELLED)) return;
+      this.handler?.cancelled();
+    });
+  }
+
+  get peer(): string {
+    return this.#stream.getPeer();
+  }
+
+  header(name: string): string | undefined {
+    return this.#stream.metadata.get(name)[0]?.toString();
+  }
+
+  /** True for the first to end the call. */
+  protected finish(code: Code): boolean {
+    if (this.over) return false;
+    this.over = true;
+    this.#ended(code);
+    return true;
+  }
+
+  abstract send(message: Uint8Array): void;
+  abstract pause(): void;
+  abstract resume(): void;
+  abstract end(status: Status): void;
+}
+
+class UnaryCall extends BaseCall {
+  readonly #callback: Callback;
+  #message: Uint8Array | undefined;
+  readonly unsentBytes = 0;
+
+  constructor(stream: AnyCall, callback: Callback, ended: (code: Code) => void) {
+    super(stream, ended);
+    this.#callback = callback;
+  }
+
+  send(message: Uint8Array): void {
+    this.#message = message;
+  }
+
+  end(status: Status): void {
+    if (!this.finish(status.code)) return;
+    if (status.code === Code.OK) this.#callback(null, this.#message as Buffer);
+    else this.#callback(toGrpcJs(status));
+  }
+
+  /** There is no second message to hold back. */
+  pause(): void {}
+
+  resume(): void {}
+}
+
+class StreamingCall extends BaseCall {
+  readonly #stream: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
+  #unsentBytes = 0;
+
+  constructor(
+    stream: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
+    ended: (code: Code) => void,
+  ) {
+    super(stream, ended);
+    this.#stream = stream;
+    stream.on("drain", () => {
+      this.#unsentBytes = 0;
+      if (!this.over) this.handler?.drained();
+    });
+    // A broken connection is told by 'cancelled'; without a listener 'error' would end the process.
+    stream.on("error", () => {
+      if (this.finish(Code.UNKNOWN)) this.handler?.cancelled();
+    });
+  }
+
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  send(message: Uint8Array): void {
+    if (this.over) return;
+    if (this.#stream.write(message as Buffer)) this.#unsentBytes = 0;
+    else this.#unsentBytes += message.length;
+  }
+
+  pause(): void {
+    if ("pause" in this.#stream) this.#stream.pause();
+  }
+
+  resume(): void {
+    if ("resume" in this.#stream && !this.over) this.#stream.resume();
+  }
+
+  end(status: Status): void {
+    if (!this.finish(status.code)) return;
+    if (status.code === Code.OK) this.#stream.end();
+    else this.#stream.emit("error", toGrpcJs(status));
+  }
+}
+
+function toGrpcJs(status: Status): ServerErrorResponse {
+  const metadata = new Metadata();
+  if (status.details !== undefined) metadata.set("grpc-status-details-bin", Buffer.from(status.details));
+  return { name: "Status", code: status.code, message: status.message, details: status.message, metadata };
+}

@@ -1,0 +1,236 @@
+// EventIngest: unary and stream share one path, a session of the pipeline; they differ only in how an answer is wrapped.
+
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../clock.ts";
+import { Code, IngestError } from "../errors.ts";
+import { PublishStreamResponseSchema } from "../gen/sluice/v1/ingest_pb.js";
+import type { Batch, Responder } from "../ingest/batch.ts";
+import type { Pipeline } from "../ingest/pipeline.ts";
+import { Session } from "../ingest/session.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
+import type { CallHandler, Method, ServerCall } from "./server.ts";
+import { codeName, OK, rpcStatus, statusOf } from "./status.ts";
+
+/** A stream whose client has not taken this much of its answers is not read any further, in bytes. */
+const UNSENT_BYTES_MAX = 1 << 20;
+
+const DRAINED = new IngestError(
+  Code.UNAVAILABLE,
+  "this server is going away: open another stream; batches without an answer may or may not be stored",
+  { retryable: true },
+);
+
+export interface EventIngestDependencies {
+  readonly pipeline: Pipeline;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+/** The two methods of sluice.v1.EventIngest. */
+export class EventIngest {
+  readonly methods: readonly Method[];
+  readonly #dependencies: EventIngestDependencies;
+  readonly #streams = new Set<StreamCall>();
+  #draining = false;
+
+  constructor(dependencies: EventIngestDependencies) {
+    this.#dependencies = dependencies;
+    this.methods = [
+      {
+        path: "/sluice.v1.EventIngest/Publish",
+        requestStream: false,
+        responseStream: false,
+        open: (call) => new UnaryCall(call, dependencies),
+      },
+      {
+        path: "/sluice.v1.EventIngest/PublishStream",
+        requestStream: true,
+        responseStream: true,
+        open: (call) => this.#openStream(call),
+      },
+    ];
+  }
+
+  /**
+   * Says Drain on every stream, waits until each has its answers, then ends it with UNAVAILABLE.
+   *
+   * @param deadlineMs when streams are ended at the latest, in milliseconds since the epoch.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    await Promise.all([...this.#streams].map((stream) => stream.drain(deadlineMs)));
+  }
+
+  #openStream(call: ServerCall): CallHandler {
+    const { metrics } = this.#dependencies;
+    const stream = new StreamCall(call, this.#dependencies, () => {
+      if (this.#streams.delete(stream)) metrics.grpcStreams.with().dec();
+    });
+    this.#streams.add(stream);
+    metrics.grpcStreams.with().inc();
+    if (this.#draining) void stream.drain(0);
+    return stream;
+  }
+}
+
+class UnaryCall implements CallHandler, Responder {
+  readonly #call: ServerCall;
+  readonly #session: Session;
+  readonly #metrics: Metrics;
+
+  constructor(call: ServerCall, { pipeline, metrics, clock }: EventIngestDependencies) {
+    this.#call = call;
+    this.#metrics = metrics;
+    this.#session = new Session(pipeline, this, call, clock, metrics);
+  }
+
+  message(bytes: Buffer): void {
+    this.#session.publish(bytes);
+  }
+
+  answered(batch: Batch): void {
+    this.#metrics.batches.with("OK").inc();
+    this.#call.send(encodePublishResponse(batch));
+    this.#call.end(OK);
+  }
+
+  refused(_batch: Batch, error: IngestError): void {
+    this.#metrics.batches.with(codeName(error.code)).inc();
+    this.#call.end(statusOf(error));
+  }
+
+  halfClose(): void {}
+
+  drained(): void {}
+
+  cancelled(): void {
+    this.#session.close();
+  }
+}
+
+class StreamCall implements CallHandler, Responder {
+  readonly #call: ServerCall;
+  readonly #session: Session;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #onOver: () => void;
+  /** Reasons not to read: the session's and the client's own slowness come and go on their own. */
+  #heldBySession = false;
+  #heldByClient = false;
+  #halfClosed = false;
+  #over = false;
+  #onSettled: (() => void) | undefined;
+
+  constructor(call: ServerCall, { pipeline, metrics, clock }: EventIngestDependencies, onOver: () => void) {
+    this.#call = call;
+    this.#metrics = metrics;
+    this.#clock = clock;
+    this.#onOver = onOver;
+    const flow = {
+      pause: () => {
+        this.#heldBySession = true;
+        call.pause();
+      },
+      resume: () => {
+        this.#heldBySession = false;
+        this.#resume();
+        this.#settledOne();
+      },
+    };
+    this.#session = new Session(pipeline, this, flow, clock, metrics);
+  }
+
+  message(bytes: Buffer): void {
+    this.#session.publish(bytes);
+  }
+
+  answered(batch: Batch): void {
+    this.#metrics.batches.with("OK").inc();
+    this.#send(encodePublished(batch));
+  }
+
+  refused(batch: Batch, error: IngestError): void {
+    this.#metrics.batches.with(codeName(error.code)).inc();
+    const refused = { sequence: BigInt(batch.sequence), status: rpcStatus(error) };
+    this.#send(
+      toBinary(
+        PublishStreamResponseSchema,
+        create(PublishStreamResponseSchema, { event: { case: "refused", value: refused } }),
+      ),
+    );
+  }
+
+  halfClose(): void {
+    this.#halfClosed = true;
+    this.#settledOne();
+  }
+
+  drained(): void {
+    this.#heldByClient = false;
+    this.#resume();
+  }
+
+  cancelled(): void {
+    this.#session.close();
+    this.#finish();
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#over) return;
+    const deadline = timestampFromMs(Math.max(deadlineMs, this.#clock.now()));
+    // Asked for first, because it is what moves the last settled sequence on.
+    const outstanding = this.#session.outstanding;
+    const drain = { deadline, lastSettledSequence: BigInt(this.#session.lastSettledSequence) };
+    this.#call.send(
+      toBinary(
+        PublishStreamResponseSchema,
+        create(PublishStreamResponseSchema, { event: { case: "drain", value: drain } }),
+      ),
+    );
+    if (outstanding > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
+        this.#onSettled = () => {
+          this.#clock.clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#end(statusOf(DRAINED));
+  }
+
+  #send(message: Uint8Array): void {
+    this.#call.send(message);
+    if (this.#call.unsentBytes > UNSENT_BYTES_MAX && !this.#heldByClient) {
+      this.#heldByClient = true;
+      this.#call.pause();
+    }
+    this.#settledOne();
+  }
+
+  #resume(): void {
+    if (!this.#heldBySession && !this.#heldByClient) this.#call.resume();
+  }
+
+  /** Asking what is outstanding walks the session's batches, so it is asked only where somebody waits for the last one. */
+  #settledOne(): void {
+    if ((!this.#halfClosed && this.#onSettled === undefined) || this.#session.outstanding > 0) return;
+    this.#onSettled?.();
+    if (this.#halfClosed) this.#end(OK);
+  }
+
+  #end(status: Parameters<ServerCall["end"]>[0]): void {
+    if (this.#over) return;
+    this.#call.end(status);
+    this.#session.close();
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#onSettled?.();
+    this.#onOver();
+  }
+}
