@@ -1,0 +1,263 @@
+// One connection to a broker: sockets or TLS, request framing, correlation, time-outs.
+//
+//   Message  := length:int32 correlation and payload        Requests are answered in the order in which they were sent.
+//
+// Produce requests are written in the pieces in which they come (`cork`, write, `uncork`: one writev, no concatenation). Every
+// other request is encoded by @platformatic/kafka's public codecs, which only call `connection.send(...)`: this class offers
+// that method, with the library's signature, and nothing else of its Connection.
+//
+// When a connection fails, whatever was sent on it is told so: its outcome is unknown. There is no reconnecting here; a
+// connection is born, used and closed (see broker.ts).
+
+import { connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Duplex } from "node:stream";
+import { Reader, type Writer } from "@platformatic/kafka";
+import type { Clock, Timer } from "../../clock.ts";
+import { Code, IngestError } from "../../errors.ts";
+
+export interface TlsOptions {
+  /** PEM; undefined: the system's authorities. */
+  readonly ca: string | undefined;
+}
+
+export interface ConnectionOptions {
+  readonly clientId: string;
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly tls: TlsOptions | undefined;
+}
+
+/** Opens a socket; replaced where faults are simulated. */
+export type Dial = (host: string, port: number, tls: TlsOptions | undefined) => Duplex;
+
+export const dialSocket: Dial = (host, port, tls) =>
+  tls === undefined
+    ? connectTcp({ host, port, noDelay: true, keepAlive: true })
+    : connectTls({ host, port, servername: host, ...(tls.ca === undefined ? {} : { ca: tls.ca }) });
+
+/** A node callback, as the codecs of @platformatic/kafka want it. */
+type Callback<T> = (error: Error | null, result: T) => void;
+
+interface Pending {
+  readonly correlationId: number;
+  readonly deadlineMs: number;
+  /** @param bytes of the response behind the correlation id; undefined if the connection failed. */
+  readonly settle: (error: IngestError | undefined, bytes: Buffer | undefined) => void;
+}
+
+/** No broker answers with more; a length beyond it means that this is not Kafka, or not in step. */
+const RESPONSE_BYTES_MAX = 128 << 20;
+
+export class Connection {
+  readonly host: string;
+  readonly port: number;
+  readonly #clock: Clock;
+  readonly #options: ConnectionOptions;
+  readonly #socket: Duplex;
+  readonly #pending: Pending[] = [];
+  #onClosed: ((error: IngestError) => void) | undefined;
+  #correlationId = 0;
+  #received: Buffer[] = [];
+  #receivedBytes = 0;
+  #expectedBytes = 4;
+  #timer: Timer | undefined;
+  #closed: IngestError | undefined;
+
+  private constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions) {
+    this.host = host;
+    this.port = port;
+    this.#clock = clock;
+    this.#options = options;
+    this.#socket = dial(host, port, options.tls);
+    this.#socket.on("error", (cause) => this.#fail(`connection to ${host}:${port} failed: ${cause.message}`, cause));
+    this.#socket.on("close", () => this.#fail(`broker ${host}:${port} closed the connection`));
+  }
+
+  /** @throws IngestError UNAVAILABLE if there is no connection within the time-out. */
+  static async open(
+    host: string,
+    port: number,
+    dial: Dial,
+    clock: Clock,
+    options: ConnectionOptions,
+  ): Promise<Connection> {
+    const connection = new Connection(host, port, dial, clock, options);
+    await connection.#opened();
+    return connection;
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Requests without a response. */
+  get inFlight(): number {
+    return this.#pending.length;
+  }
+
+  /** @param listener is told once, after everything pending has been. */
+  onClosed(listener: (error: IngestError) => void): void {
+    this.#onClosed = listener;
+    if (this.#closed !== undefined) listener(this.#closed);
+  }
+
+  close(reason: string): void {
+    this.#fail(reason);
+  }
+
+  /**
+   * Writes one request in pieces.
+   *
+   * @param encode is given the correlation id.
+   * @param settle is given the response behind its correlation id, or the error.
+   */
+  request(
+    encode: (correlationId: number) => readonly Buffer[],
+    settle: (error: IngestError | undefined, bytes: Buffer | undefined) => void,
+  ): void {
+    if (this.#closed !== undefined) {
+      const error = this.#closed;
+      queueMicrotask(() => settle(error, undefined));
+      return;
+    }
+    const correlationId = this.#correlationId;
+    this.#correlationId = (correlationId + 1) & 0x7fff_ffff;
+    const pieces = encode(correlationId);
+    const deadlineMs = this.#clock.monotonic() + this.#options.requestTimeoutMs;
+    this.#pending.push({ correlationId, deadlineMs, settle });
+    this.#armTimer();
+    this.#socket.cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    this.#socket.uncork();
+  }
+
+  /** The method that APIs made by @platformatic/kafka's `createAPI` call. */
+  send<T>(
+    apiKey: number,
+    apiVersion: number,
+    createRequest: () => Writer,
+    parseResponse: (correlationId: number, apiKey: number, apiVersion: number, reader: Reader) => T,
+    hasRequestTags: boolean,
+    hasResponseTags: boolean,
+    callback: Callback<T>,
+  ): void {
+    this.request(
+      (correlationId) => {
+        const body = createRequest().buffer;
+        const clientId = this.#options.clientId;
+        const head = Buffer.allocUnsafe(15 + Buffer.byteLength(clientId));
+        let at = 4;
+        at = head.writeInt16BE(apiKey, at);
+        at = head.writeInt16BE(apiVersion, at);
+        at = head.writeInt32BE(correlationId, at);
+        at = head.writeInt16BE(Buffer.byteLength(clientId), at);
+        at += head.write(clientId, at);
+        if (hasRequestTags) head[at++] = 0;
+        head.writeInt32BE(at - 4 + body.length, 0);
+        return [head.subarray(0, at), body];
+      },
+      (error, bytes) => {
+        if (bytes === undefined) {
+          callback(error ?? null, undefined as T);
+          return;
+        }
+        let result: T;
+        try {
+          const body = hasResponseTags ? bytes.subarray(1) : bytes;
+          result = parseResponse(0, apiKey, apiVersion, Reader.from(Buffer.from(body)));
+        } catch (thrown) {
+          callback(thrown as Error, undefined as T);
+          return;
+        }
+        callback(null, result);
+      },
+    );
+  }
+
+  async #opened(): Promise<void> {
+    const event = this.#options.tls === undefined ? "connect" : "secureConnect";
+    await new Promise<void>((resolve, reject) => {
+      const timer = this.#clock.setTimeout(() => {
+        this.#fail(`no connection to ${this.host}:${this.port} within ${this.#options.connectTimeoutMs} ms`);
+      }, this.#options.connectTimeoutMs);
+      this.#onClosed = (error) => {
+        this.#clock.clearTimeout(timer);
+        reject(error);
+      };
+      this.#socket.once(event, () => {
+        this.#clock.clearTimeout(timer);
+        this.#onClosed = undefined;
+        this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+        resolve();
+      });
+    });
+  }
+
+  /** Responses are small next to requests, so the rare one that spans chunks is put together once it is whole. */
+  #receive(chunk: Buffer): void {
+    this.#received.push(chunk);
+    this.#receivedBytes += chunk.length;
+    if (this.#receivedBytes < this.#expectedBytes) return;
+    const bytes = this.#received.length === 1 ? chunk : Buffer.concat(this.#received, this.#receivedBytes);
+    let at = 0;
+    this.#expectedBytes = 4;
+    while (bytes.length - at >= 4) {
+      const length = bytes.readInt32BE(at);
+      if (length < 4 || length > RESPONSE_BYTES_MAX) {
+        this.#fail(
+          `${this.host}:${this.port} does not speak Kafka's protocol (TLS on a plain port, or another service?)`,
+        );
+        return;
+      }
+      if (bytes.length - at < 4 + length) {
+        this.#expectedBytes = 4 + length;
+        break;
+      }
+      this.#respond(bytes.subarray(at + 4, at + 4 + length));
+      if (this.closed) return;
+      at += 4 + length;
+    }
+    this.#received = at < bytes.length ? [bytes.subarray(at)] : [];
+    this.#receivedBytes = bytes.length - at;
+  }
+
+  #respond(response: Buffer): void {
+    const pending = this.#pending[0];
+    const correlationId = response.readInt32BE(0);
+    if (pending === undefined || pending.correlationId !== correlationId) {
+      this.#fail(`broker ${this.host}:${this.port} answered request ${correlationId}, not ${pending?.correlationId}`);
+      return;
+    }
+    this.#pending.shift();
+    pending.settle(undefined, response.subarray(4));
+  }
+
+  /** One timer, for the request that was sent first. */
+  #armTimer(): void {
+    if (this.#timer !== undefined || this.#pending.length === 0) return;
+    const delayMs = this.#pending[0]!.deadlineMs - this.#clock.monotonic();
+    this.#timer = this.#clock.setTimeout(
+      () => {
+        this.#timer = undefined;
+        const oldest = this.#pending[0];
+        if (oldest !== undefined && oldest.deadlineMs <= this.#clock.monotonic()) {
+          this.#fail(`no answer from ${this.host}:${this.port} within ${this.#options.requestTimeoutMs} ms`);
+        } else {
+          this.#armTimer();
+        }
+      },
+      Math.max(1, delayMs),
+    );
+  }
+
+  #fail(reason: string, cause?: unknown): void {
+    if (this.#closed !== undefined) return;
+    const error = new IngestError(Code.UNAVAILABLE, reason, { retryable: true, cause });
+    this.#closed = error;
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#socket.destroy();
+    for (const pending of this.#pending.splice(0)) pending.settle(error, undefined);
+    this.#onClosed?.(error);
+  }
+}
