@@ -198,7 +198,7 @@ abstract class BaseCall implements ServerCall {
 
 class UnaryCall extends BaseCall {
   readonly #callback: Callback;
-  #message: Uint8Array | undefined;
+  #message: Buffer | undefined;
   readonly unsentBytes = 0;
 
   constructor(stream: AnyCall, callback: Callback, ended: (code: Code) => void) {
@@ -207,12 +207,12 @@ class UnaryCall extends BaseCall {
   }
 
   send(message: Uint8Array): void {
-    this.#message = message;
+    this.#message = asBuffer(message);
   }
 
   end(status: Status): void {
     if (!this.finish(status.code)) return;
-    if (status.code === Code.OK) this.#callback(null, this.#message as Buffer);
+    if (status.code === Code.OK) this.#callback(null, this.#message);
     else this.#callback(toGrpcJs(status));
   }
 
@@ -248,7 +248,7 @@ class StreamingCall extends BaseCall {
 
   send(message: Uint8Array): void {
     if (this.over) return;
-    if (this.#stream.write(message as Buffer)) this.#unsentBytes = 0;
+    if (this.#stream.write(asBuffer(message))) this.#unsentBytes = 0;
     else this.#unsentBytes += message.length;
   }
 
@@ -265,6 +265,11 @@ class StreamingCall extends BaseCall {
     if (status.code === Code.OK) this.#stream.end();
     else this.#stream.emit("error", toGrpcJs(status));
   }
+}
+
+/** The same bytes, as the one kind of array that grpc-js takes. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function toGrpcJs(status: Status): ServerErrorResponse {

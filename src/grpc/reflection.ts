@@ -23,10 +23,13 @@ export class Reflection {
   /** The file that declares a message, enum, service, method or field, by full name. */
   readonly #symbols = new Map<string, DescFile>();
 
-  /** @param services those that are listed; what they need is found from them. */
-  constructor(services: readonly DescService[]) {
+  /**
+   * @param services those that are listed; what they need is found from them.
+   * @param files with what travels in an Any, which no import leads to: the details of errors.
+   */
+  constructor(services: readonly DescService[], files: readonly DescFile[] = []) {
     this.#services = services;
-    for (const service of services) this.#addFile(service.file);
+    for (const file of [...services.map(({ file }) => file), ...files]) this.#addFile(file);
     this.methods = ["v1", "v1alpha"].map((version) => ({
       path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
       requestStream: true,

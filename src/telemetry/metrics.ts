@@ -23,7 +23,7 @@ const TOPIC = { labels: ["topic"], perWorker: true } as const;
 /** One worker's instruments. */
 export function createMetrics() {
   return {
-    // The ledger: received = stored + failed + in_flight; persisted = forwarded + dead_lettered + spooled.
+    // The ledger: received = stored + failed + in_flight; persisted + recovered = forwarded + dead_lettered + spooled.
     eventsReceived: counter("sluice_events_received_total", "Events of batches that were admitted.", TOPIC),
     eventsStored: counter("sluice_events_stored_total", "Events acknowledged as stored, by the durability given.", {
       labels: ["topic", "durability"],
@@ -34,6 +34,11 @@ export function createMetrics() {
       perWorker: true,
     }),
     eventsInFlight: gauge("sluice_events_in_flight", "Events received and not settled yet.", TOPIC),
+    eventsRecovered: counter(
+      "sluice_events_recovered_total",
+      "Persisted events of an earlier process that were found in the spool; the ledger counts them as persisted.",
+      TOPIC,
+    ),
     eventsForwarded: counter(
       "sluice_events_forwarded_total",
       "Persisted events that Kafka has acknowledged since.",

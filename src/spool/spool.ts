@@ -1,0 +1,334 @@
+// The spool: what was acknowledged as PERSISTED and is not in Kafka yet, on the local disk.
+//
+// The problem: an acknowledgement that does not need Kafka still has to mean "stored". So a batch is answered after an
+// fdatasync covers it, and leaves the spool only when Kafka has it or the dead-letter log does. Rejected: an embedded
+// database (see docs/adr/0005-spool.md for the figures).
+//
+// Invariants:
+// - persisted + recovered = forwarded + dead-lettered + spooled, in events, for each topic, in every process, at any moment.
+//   `recoveredEvents` are those that an earlier process persisted.
+// - A batch counts in `backlog` from the moment it is appended, synced or not: nothing of its partition may overtake it.
+// - "Failed at shutdown" is never "done": what is not in Kafka stays on disk.
+
+import type { Clock, Timer } from "../clock.ts";
+import { Code, IngestError, Reason } from "../errors.ts";
+import type { BatchSettler, SealedBatch } from "../ingest/producer.ts";
+import type { Component } from "../lifecycle.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { Backlog, type CaughtUpListener, type TopicBacklog } from "./backlog.ts";
+import { decodeBatch, encodeBatchHead, EntryType } from "./entries.ts";
+import type { FileSystem } from "./file-system.ts";
+import { Lane, type LaneEntry } from "./lane.ts";
+import { type AppendListener, SegmentLog, type SpoolDependencies } from "./segment-log.ts";
+import { ENTRY_BYTES_MAX, SegmentKind } from "./segment.ts";
+import type { SegmentState } from "./segment-state.ts";
+
+export interface SpoolOptions {
+  /** An absolute path; created if need be. */
+  readonly dir: string;
+  /** Directories of workers that are gone, to be drained beside the own one; see spoolDirectories. */
+  readonly adopt?: readonly string[];
+  /** No batch is taken that would make the own directory's segments larger than this. */
+  readonly bytesMax: number;
+  /** A segment is closed, and can be deleted, once it has this many bytes. */
+  readonly segmentBytes: number;
+}
+
+export interface SpoolHealth {
+  /** One sentence each. */
+  readonly problems: string[];
+}
+
+const TICK_MS = 1000;
+/** A directory that another process still holds is tried again after so many ticks. */
+const ADOPT_TICKS = 5;
+const CAP_RETRY_MS = 1000;
+
+/** One batch between `append` and its sync. */
+class Pending implements AppendListener {
+  readonly #spool: PendingOwner;
+  readonly #batch: SealedBatch;
+  readonly #settler: BatchSettler;
+  readonly #topic: TopicBacklog;
+  readonly #lane: Lane;
+  readonly #persistedAtMs: number;
+
+  constructor(
+    spool: PendingOwner,
+    batch: SealedBatch,
+    settler: BatchSettler,
+    topic: TopicBacklog,
+    lane: Lane,
+    persistedAtMs: number,
+  ) {
+    this.#spool = spool;
+    this.#batch = batch;
+    this.#settler = settler;
+    this.#topic = topic;
+    this.#lane = lane;
+    this.#persistedAtMs = persistedAtMs;
+    lane.pending++;
+  }
+
+  synced(sequence: number, segment: SegmentState, position: number, bytes: number): void {
+    this.#lane.pending--;
+    const { count } = this.#batch;
+    const entry = { sequence, persistedAtMs: this.#persistedAtMs, segment, position, bytes, count };
+    this.#spool.persisted(this.#topic, this.#lane, entry);
+    this.#settler.stored(this.#batch, 0, count, -1);
+  }
+
+  failed(error: IngestError): void {
+    this.#lane.pending--;
+    this.#settler.failed(this.#batch, 0, this.#batch.count, error);
+    this.#spool.refused(this.#topic, this.#lane);
+  }
+}
+
+interface PendingOwner {
+  persisted(topic: TopicBacklog, lane: Lane, entry: Omit<LaneEntry, "order">): void;
+  refused(topic: TopicBacklog, lane: Lane): void;
+}
+
+export class Spool implements Component {
+  /** The lanes, for the forwarder. */
+  readonly backlogs: Backlog;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #dependencies: SpoolDependencies;
+  readonly #options: SpoolOptions;
+  readonly #own: SegmentLog;
+  /** By directory: the own one, and those that are adopted. */
+  readonly #logs = new Map<string, SegmentLog>();
+  /** Directories to adopt that another process holds. */
+  #held: string[] = [];
+  #adopting: Promise<void> = Promise.resolve();
+  readonly #recovered = new Map<string, number>();
+  readonly #readable: ((lane: Lane) => void)[] = [];
+  readonly #pendingOwner: PendingOwner;
+  #state: "new" | "open" | "draining" | "closed" = "new";
+  #full = false;
+  #ticks = 0;
+  #timer: Timer | undefined;
+
+  constructor(dependencies: SpoolDependencies, options: SpoolOptions) {
+    this.#log = dependencies.log;
+    this.#metrics = dependencies.metrics;
+    this.#clock = dependencies.clock;
+    this.#dependencies = dependencies;
+    this.#options = options;
+    this.backlogs = new Backlog(dependencies.metrics);
+    this.#own = this.#newLog(options.dir);
+    this.#pendingOwner = {
+      persisted: (topic, lane, entry) => {
+        this.backlogs.push(topic, lane, entry);
+        for (const listener of this.#readable) listener(lane);
+      },
+      refused: (topic, lane) => this.backlogs.tellIfCaughtUp(topic, lane),
+    };
+  }
+
+  /**
+   * Events, by topic, that earlier processes persisted and that were not done when this one opened their directories. Whoever
+   * starts the spool counts those of the start; a directory that is adopted later is counted here.
+   */
+  get recoveredEvents(): ReadonlyMap<string, number> {
+    return this.#recovered;
+  }
+
+  /**
+   * Locks and recovers the directories.
+   *
+   * @throws IngestError FAILED_PRECONDITION if another process holds the own directory, or it cannot be worked in.
+   */
+  async start(): Promise<void> {
+    if (this.#state !== "new") return;
+    await this.#open(this.#own);
+    this.#state = "open";
+    this.#metrics.spoolBytesLimit.with().set(this.#options.bytesMax);
+    this.#held = [...(this.#options.adopt ?? [])];
+    await this.#adoptHeld(false);
+    this.#tick();
+  }
+
+  /**
+   * Takes a batch, to be stored on disk. Never throws; the settler is told in a later turn of the event loop: stored when it
+   * is synced; RESOURCE_EXHAUSTED if there is no room, and then it is not stored; UNAVAILABLE if writing failed, and then it
+   * may be. The batch's bytes are not copied and must not change until then.
+   */
+  append(batch: SealedBatch, settler: BatchSettler): void {
+    const topic = this.backlogs.topic(batch.topic);
+    const lane = topic.lane(batch.partition);
+    const nowMs = this.#clock.now();
+    const head = encodeBatchHead(nowMs, topic.utf8, batch.partition, batch.count);
+    const refusal = this.#refusal(batch, head.length + batch.bytes.length);
+    if (refusal !== undefined) {
+      this.#clock.setImmediate(() => settler.failed(batch, 0, batch.count, refusal));
+      return;
+    }
+    const pending = new Pending(this.#pendingOwner, batch, settler, topic, lane, nowMs);
+    this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
+  }
+
+  /**
+   * How many batches are in the spool, synced or not, that are neither in Kafka nor in the dead-letter log and may end up in
+   * the partition: its own, and those of the topic that have no partition yet. O(1).
+   */
+  backlog(topic: string, partition: number): number {
+    return this.backlogs.count(topic, partition);
+  }
+
+  /**
+   * Calls back whenever a backlog becomes 0. With UNASSIGNED_PARTITION the topic's batches without a partition are done, so
+   * every partition of it whose own backlog is 0 has caught up.
+   */
+  onCaughtUp(listener: CaughtUpListener): void {
+    this.backlogs.onCaughtUp(listener);
+  }
+
+  /** Calls back for each batch that was synced, and for each lane of a directory that was adopted late. */
+  onReadable(listener: (lane: Lane) => void): void {
+    this.#readable.push(listener);
+  }
+
+  /** The random id of the spool that the batch lies in. */
+  spoolIdOf(entry: LaneEntry): Buffer {
+    return this.#logs.get(entry.segment.dir)?.spoolId ?? this.#own.spoolId;
+  }
+
+  /** Kafka has the batch, all of it. */
+  forwarded(lane: Lane, index: number, entry: LaneEntry): void {
+    this.#logs.get(entry.segment.dir)?.markForwarded(entry.segment, entry.sequence);
+    this.#done(lane, index, entry, 0);
+  }
+
+  /** `events` of the batch lie synced in the dead-letter log, and Kafka has the others. */
+  deadLettered(lane: Lane, index: number, entry: LaneEntry, events: number): void {
+    this.#logs.get(entry.segment.dir)?.markDeadLettered(entry.segment, entry.sequence, events);
+    this.#done(lane, index, entry, events);
+  }
+
+  health(): SpoolHealth {
+    const problems = [...this.#logs.values()].flatMap((log) => log.problem ?? []);
+    if (this.#full) {
+      const { dir, bytesMax } = this.#options;
+      problems.push(`the spool in ${dir} is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker)`);
+    }
+    for (const dir of this.#held) problems.push(`the spool in ${dir}, of a worker that is gone, is in use by another process`);
+    return { problems };
+  }
+
+  /** Takes nothing more, and resolves when what was taken, and what became of it, is on disk. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#state === "new" || this.#state === "closed") return;
+    this.#state = "draining";
+    const flushed = Promise.all([...this.#logs.values()].map((log) => log.flush()));
+    let timer: Timer | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
+    });
+    await Promise.race([flushed, deadline]);
+    if (timer !== undefined) this.#clock.clearTimeout(timer);
+  }
+
+  /** Ends the write that is under way, closes the files and gives the locks back. */
+  async dispose(): Promise<void> {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    await this.#adopting;
+    for (const log of this.#logs.values()) await log.close();
+  }
+
+  #newLog(dir: string): SegmentLog {
+    const { segmentBytes } = this.#options;
+    const bytesGauge = this.#metrics.spoolBytes.with();
+    return new SegmentLog(this.#dependencies, { dir, kind: SegmentKind.SPOOL, segmentBytes, bytesGauge });
+  }
+
+  #refusal(batch: SealedBatch, headAndBytes: number): IngestError | undefined {
+    if (this.#state !== "open") {
+      const message = "the spool takes no batches: the service is starting or shutting down";
+      return new IngestError(Code.UNAVAILABLE, message, { retryable: true });
+    }
+    if (headAndBytes > ENTRY_BYTES_MAX) {
+      const message = `a record batch of ${batch.bytes.length} bytes is too large to be persisted: send fewer events at once`;
+      return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE });
+    }
+    const { bytesMax } = this.#options;
+    this.#full = this.#own.bytes + headAndBytes > bytesMax;
+    if (!this.#full) return undefined;
+    this.#own.releaseSpace();
+    const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
+    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs: CAP_RETRY_MS });
+  }
+
+  /** Opens a directory and takes its batches into the backlog. Resolves with the events, by topic. */
+  async #open(log: SegmentLog): Promise<ReadonlyMap<string, number>> {
+    const lanes = new Map<string, Map<number, Lane>>();
+    await log.open((entry, segment) => {
+      const { persistedAtMs, topic, partition, count } = decodeBatch(entry.payload);
+      let partitions = lanes.get(topic);
+      if (partitions === undefined) lanes.set(topic, (partitions = new Map<number, Lane>()));
+      let lane = partitions.get(partition);
+      if (lane === undefined) partitions.set(partition, (lane = new Lane(topic, partition)));
+      const { sequence, position, bytes } = entry;
+      lane.push({ order: sequence, sequence, persistedAtMs, segment, position, bytes, count });
+    });
+    this.#logs.set(log.dir, log);
+    const events = this.backlogs.adopt([...lanes.values()].flatMap((partitions) => [...partitions.values()]));
+    for (const [topic, count] of events) this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
+    const total = [...events.values()].reduce((sum, count) => sum + count, 0);
+    if (total > 0) this.#log.info({ dir: log.dir, events: total, bytes: log.bytes }, "spooled events are taken over");
+    return events;
+  }
+
+  /** @param late after the start, so that nobody looks at `recoveredEvents` any more. */
+  async #adoptHeld(late: boolean): Promise<void> {
+    for (const dir of this.#held) {
+      if (this.#state !== "open") return;
+      try {
+        const events = await this.#open(this.#newLog(dir));
+        if (late) for (const [topic, count] of events) this.#metrics.eventsRecovered.with(topic).inc(count);
+      } catch (error) {
+        this.#log.warn({ dir, err: error }, "the spool of a worker that is gone cannot be adopted yet");
+        continue;
+      }
+      this.#held = this.#held.filter((other) => other !== dir);
+      for (const topic of this.backlogs.topics()) {
+        for (const lane of [topic.unassigned, ...topic.lanes.values()]) {
+          if (lane.waiting > 0) for (const listener of this.#readable) listener(lane);
+        }
+      }
+    }
+  }
+
+  #done(lane: Lane, index: number, entry: LaneEntry, deadLettered: number): void {
+    const topic = this.backlogs.topic(lane.topic);
+    lane.setDone(index);
+    topic.spooled.dec(entry.count);
+    topic.forwarded.inc(entry.count - deadLettered);
+    topic.deadLettered.inc(deadLettered);
+    if (this.#full) this.#own.releaseSpace();
+    this.backlogs.tellIfCaughtUp(topic, lane);
+  }
+
+  /** Once a second: what changes by time alone. */
+  #tick(): void {
+    if (this.#state === "closed") return;
+    const oldest = this.backlogs.oldestPersistedAtMs();
+    const ageMs = oldest === Infinity ? 0 : Math.max(0, this.#clock.now() - oldest);
+    this.#metrics.spoolOldest.with().set(ageMs / 1000);
+    for (const log of this.#logs.values()) void log.verify();
+    this.#ticks++;
+    if (this.#held.length > 0 && this.#ticks % ADOPT_TICKS === 0) {
+      this.#adopting = this.#adopting.then(() => this.#adoptHeld(true));
+    }
+    this.#timer = this.#clock.setTimeout(() => this.#tick(), TICK_MS);
+    this.#timer.unref?.();
+  }
+}
+
+export type { CaughtUpListener, FileSystem, SpoolDependencies };

@@ -1,0 +1,151 @@
+// What clients see of the service: answers, health, reflection, and the end of a worker.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "../../src/errors.ts";
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthCheckResponseSchema,
+} from "../../src/gen/grpc/health/v1/health_pb.js";
+import {
+  ServerReflectionRequestSchema,
+  type ServerReflectionResponse,
+  ServerReflectionResponseSchema,
+} from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
+import { Durability, PublishRequestSchema, PublishResponseSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
+import { startInProcess } from "../support/in-process.ts";
+import { PUBLISH, RawClient } from "../support/raw-client.ts";
+
+const event = (value: string) => ({ value: Buffer.from(value) });
+
+function request(sequence: bigint, count: number): Uint8Array {
+  const events = Array.from({ length: count }, (_, i) => event(`${sequence}/${i}`));
+  return toBinary(PublishRequestSchema, create(PublishRequestSchema, { sequence, topic: "t", events }));
+}
+
+test("a unary call and a stream give the same answer", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  const unary = await client.unary(PUBLISH, request(9_007_199_254_740_993n, 3));
+  assert.ok(Buffer.isBuffer(unary));
+  const stream = client.publishStream();
+  stream.send(request(9_007_199_254_740_993n, 3));
+  const streamed = await stream.next();
+  assert.ok(streamed.case === "published");
+  assert.deepEqual(streamed.value, fromBinary(PublishResponseSchema, unary));
+  assert.deepEqual(
+    [streamed.value.sequence, streamed.value.stored, streamed.value.durability],
+    [9_007_199_254_740_993n, 3, Durability.PERSISTED],
+  );
+  stream.halfClose();
+  assert.equal((await stream.ended).code, Code.OK);
+});
+
+test("a stream that is half-closed gets every answer before it ends", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  const stream = client.publishStream();
+  for (let sequence = 1n; sequence <= 50n; sequence++) stream.send(request(sequence, 20));
+  stream.halfClose();
+  const answered = new Set<bigint>();
+  for (let i = 0; i < 50; i++) {
+    const answer = await stream.next();
+    assert.ok(answer.case === "published");
+    assert.equal(answer.value.stored, 20);
+    answered.add(answer.value.sequence);
+  }
+  assert.equal(answered.size, 50);
+  assert.equal((await stream.ended).code, Code.OK);
+});
+
+test("a draining worker says Drain on every stream, answers what it has, and ends the stream with UNAVAILABLE", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  const idle = client.publishStream();
+  const busy = client.publishStream();
+  idle.send(request(5n, 1));
+  assert.equal((await idle.next()).case, "published");
+  // The first answer shows that the stream is open; the next batches are under way when the drain begins.
+  busy.send(request(1n, 1));
+  assert.equal((await busy.next()).case, "published");
+  const deadlineMs = Date.now() + 10_000;
+  const drained = running.service.drain(deadlineMs);
+
+  const drain = await idle.next();
+  assert.ok(drain.case === "drain");
+  assert.equal(drain.value.lastSettledSequence, 5n);
+  assert.ok(drain.value.deadline !== undefined);
+  assert.equal(timestampMs(drain.value.deadline), deadlineMs);
+  assert.equal((await busy.next()).case, "drain");
+  for (const stream of [idle, busy]) {
+    const status = await stream.ended;
+    assert.equal(status.code, Code.UNAVAILABLE);
+    assert.match(status.message, /going away/);
+  }
+  client[Symbol.dispose]();
+  await drained;
+  assert.deepEqual(running.service.health(), { ready: false, problems: ["the worker is draining"] });
+});
+
+test("health answers for the server and for each service, and knows no other", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  const check = (service: string) =>
+    client.call(
+      "/grpc.health.v1.Health/Check",
+      HealthCheckRequestSchema,
+      create(HealthCheckRequestSchema, { service }),
+      HealthCheckResponseSchema,
+    );
+  assert.equal((await check("")).status, ServingStatus.SERVING);
+  assert.equal((await check("sluice.v1.EventIngest")).status, ServingStatus.SERVING);
+  await assert.rejects(check("sluice.v1.Other"), { message: /service "sluice.v1.Other" is not served here/ });
+});
+
+test("reflection lists the services and gives a file with all that it imports, in both versions", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  for (const version of ["v1", "v1alpha"]) {
+    const stream = client.duplex(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
+    const ask = async (messageRequest: object): Promise<ServerReflectionResponse["messageResponse"]> => {
+      const init = { messageRequest } as Parameters<typeof create<typeof ServerReflectionRequestSchema>>[1];
+      stream.write(Buffer.from(toBinary(ServerReflectionRequestSchema, create(ServerReflectionRequestSchema, init))));
+      const bytes = await new Promise<Buffer>((resolve) => stream.once("data", resolve));
+      return fromBinary(ServerReflectionResponseSchema, bytes).messageResponse;
+    };
+    const services = await ask({ case: "listServices", value: "" });
+    assert.ok(services.case === "listServicesResponse");
+    assert.ok(services.value.service.some(({ name }) => name === "sluice.v1.EventIngest"));
+
+    const files = await ask({ case: "fileContainingSymbol", value: "sluice.v1.EventIngest.Publish" });
+    assert.ok(files.case === "fileDescriptorResponse");
+    const names = files.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name);
+    assert.deepEqual(names.sort(), [
+      "google/protobuf/any.proto",
+      "google/protobuf/timestamp.proto",
+      "google/rpc/status.proto",
+      "sluice/v1/ingest.proto",
+    ]);
+    const details = await ask({ case: "fileContainingSymbol", value: "google.rpc.BadRequest" });
+    assert.equal(details.case, "fileDescriptorResponse");
+    const unknown = await ask({ case: "fileContainingSymbol", value: "sluice.v1.Nothing" });
+    assert.ok(unknown.case === "errorResponse");
+    assert.equal(unknown.value.errorCode, Code.NOT_FOUND);
+    const ended = once(stream, "end");
+    stream.end();
+    stream.resume();
+    await ended;
+  }
+});
+
+test("an unknown method is UNIMPLEMENTED", async () => {
+  await using running = await startInProcess();
+  using client = new RawClient(running.address);
+  const status = await client.unary("/sluice.v1.EventIngest/Consume", Buffer.alloc(0));
+  assert.ok(!Buffer.isBuffer(status));
+  assert.equal(status.code, Code.UNIMPLEMENTED);
+});
