@@ -1,0 +1,149 @@
+// `npm test`: every test file of the repository, with one real Kafka broker for those that need it.
+//
+// Unit tests run two files at a time; those that start the service or load a broker run alone, so that their time limits
+// mean the same on a small machine.
+// What ends is told at once: a line per file that passes, everything about one that fails. The last line is
+// `N passed, N failed`, with `, N skipped` if there are any, and the exit code is 1 if anything failed.
+
+import { globSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+import { type KafkaCluster, missingForKafka, SHARED_KAFKA, startKafka } from "./kafka.ts";
+import { type FileResult, runTestFile } from "./test/test-file.ts";
+
+const HELP = `Runs the tests.
+
+  node scripts/test.ts [--unit] [PATH]...
+
+  --unit   Only those that need no broker and no process of the service.
+  PATH     Only files under this path, or whose path holds this text.
+`;
+
+const ROOT = join(import.meta.dirname, "..");
+const UNIT = { concurrency: 2, timeoutMs: 120_000 } as const;
+const SERVICE = { concurrency: 1, timeoutMs: 300_000 } as const;
+
+interface Totals {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function select(filters: readonly string[], unitOnly: boolean) {
+  const all = globSync("test/**/*.test.ts", { cwd: ROOT }).sort();
+  const chosen = filters.length === 0 ? all : all.filter((file) => filters.some((filter) => matches(file, filter)));
+  const kafka = chosen.filter((file) => file.endsWith(".kafka.test.ts"));
+  const service = chosen.filter((file) => file.endsWith(".service.test.ts"));
+  const unit = chosen.filter((file) => !kafka.includes(file) && !service.includes(file));
+  return unitOnly ? { unit, service: [], kafka: [] } : { unit, service, kafka };
+}
+
+function matches(file: string, filter: string): boolean {
+  const path = relative(ROOT, resolve(filter));
+  return file === path || file.startsWith(`${path}/`) || file.includes(filter);
+}
+
+async function runAll(
+  files: readonly string[],
+  options: { readonly concurrency: number; readonly timeoutMs: number },
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+  totals: Totals,
+): Promise<void> {
+  const queue = [...files];
+  const worker = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined && !signal.aborted; file = queue.shift()) {
+      const result = await runTestFile(join(ROOT, file), { root: ROOT, timeoutMs: options.timeoutMs, env, signal });
+      totals.passed += result.passed;
+      totals.failed += result.failures.length;
+      totals.skipped += result.skipped;
+      print(describe(result));
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, worker));
+}
+
+function describe({ file, passed, skipped, durationMs, failures, output }: FileResult): string {
+  const counts = [`${passed} passed`];
+  if (failures.length > 0) counts.push(`${failures.length} failed`);
+  if (skipped > 0) counts.push(`${skipped} skipped`);
+  const line = `${failures.length > 0 ? "FAIL" : "ok  "} ${file}  (${counts.join(", ")}, ${(durationMs / 1000).toFixed(1)} s)`;
+  if (failures.length === 0) return line;
+  const printed = output.trim() === "" ? [] : ["  it printed:", indent(output.trimEnd(), "  | ")];
+  return [line, ...failures.map((failure) => indent(failure, "    ").replace("    ", "  ✖ ")), ...printed].join("\n");
+}
+
+function indent(text: string, by: string): string {
+  return text.replaceAll(/^/gm, by);
+}
+
+async function main(): Promise<number> {
+  const options = { unit: { type: "boolean", default: false }, help: { type: "boolean", default: false } } as const;
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const { unit, service, kafka } = select(positionals, values.unit);
+  if (unit.length + service.length + kafka.length === 0) {
+    process.stderr.write(`test: no test file matches ${positionals.join(" ")}\n`);
+    return 1;
+  }
+  const interrupted = new AbortController();
+  const interrupt = (): void => {
+    interrupted.abort();
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
+  const env = { ...process.env };
+  delete env[SHARED_KAFKA];
+  const { signal } = interrupted;
+  const missing = kafka.length === 0 ? undefined : await missingForKafka();
+  const isFailure = (process.env["CI"] ?? "") === "true";
+  const loud =
+    missing === undefined
+      ? undefined
+      : `${isFailure ? "FAILED" : "SKIPPED"}: ${kafka.length} test files that need real Kafka did not run (${kafka.join(", ")}), because ${missing}`;
+  if (loud !== undefined) print(`!!! ${loud}`);
+
+  await runAll(unit, UNIT, env, signal, totals);
+  await runAll(service, SERVICE, env, signal, totals);
+  if (missing !== undefined) {
+    if (isFailure) totals.failed += kafka.length;
+    else totals.skipped += kafka.length;
+  } else if (kafka.length > 0 && !signal.aborted) {
+    await withBroker(totals, async (cluster) => {
+      await runAll(kafka, SERVICE, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
+    });
+  }
+
+  if (signal.aborted) print("Interrupted.");
+  if (loud !== undefined) print(`\n!!! ${loud}`);
+  const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
+  print(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
+  return totals.failed > 0 || signal.aborted ? 1 : 0;
+}
+
+async function withBroker(totals: Totals, body: (cluster: KafkaCluster) => Promise<void>): Promise<void> {
+  let cluster: KafkaCluster;
+  try {
+    cluster = await startKafka();
+  } catch (error) {
+    totals.failed += 1;
+    print(`FAIL the shared Kafka broker\n${indent(error instanceof Error ? error.message : String(error), "    ")}`);
+    return;
+  }
+  try {
+    await body(cluster);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+if (import.meta.main) process.exitCode = await main();

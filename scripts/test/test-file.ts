@@ -1,0 +1,126 @@
+// One test file, run as a process group of its own that is bounded in time and leaves nobody behind.
+//
+// Rejected: run() of node:test. Its timeout ends a test, but not a file whose sockets or timers stay open, and it does not
+// tell the pids that would be needed to end what hangs.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type { Outcome } from "./reporter.ts";
+
+export interface FileResult {
+  readonly file: string;
+  readonly passed: number;
+  readonly skipped: number;
+  readonly durationMs: number;
+  /** One text for each failure: which test, where, why. Empty if all is well. */
+  readonly failures: readonly string[];
+  /** What the file printed, its end if that is long. */
+  readonly output: string;
+}
+
+export interface FileOptions {
+  /** The folder of the repository, which paths are told relative to. */
+  readonly root: string;
+  /** A test that takes longer fails; a file that takes longer is ended. */
+  readonly timeoutMs: number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+}
+
+const REPORTER = join(import.meta.dirname, "reporter.ts");
+const OUTPUT_CHARS_MAX = 64_000;
+/** How long a file may take to end once it is told to. */
+const END_GRACE_MS = 3_000;
+const PIPES_GRACE_MS = 500;
+
+export async function runTestFile(file: string, options: FileOptions): Promise<FileResult> {
+  const { root, timeoutMs, env, signal } = options;
+  const began = performance.now();
+  const args = [
+    `--test-timeout=${timeoutMs}`,
+    `--test-reporter=${REPORTER}`,
+    "--test-reporter-destination=stdout",
+    file,
+  ];
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    env,
+    // A process group of its own, so that whatever it started can be ended with it.
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const closed = once(child, "close");
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(-OUTPUT_CHARS_MAX);
+    });
+  }
+  const outcomes: Outcome[] = [];
+  createInterface({ input: child.stdio[3] as Readable }).on("line", (line) => {
+    // A file that is killed may leave half a line.
+    if (line.endsWith("}")) outcomes.push(JSON.parse(line) as Outcome);
+  });
+
+  const failures: string[] = [];
+  let force: NodeJS.Timeout | undefined;
+  const end = (why: string): void => {
+    failures.push(why);
+    signalGroup(child.pid, "SIGTERM");
+    force ??= setTimeout(() => signalGroup(child.pid, "SIGKILL"), END_GRACE_MS);
+  };
+  // Later than the limit of a test, so that a test that hangs is told by its name.
+  const timer = setTimeout(() => {
+    end(`the file has not ended after ${timeoutMs / 1000} s: a test hangs, or a socket, timer or child stays open`);
+  }, timeoutMs + END_GRACE_MS);
+  const onAbort = (): void => {
+    end("interrupted");
+  };
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+
+  const [code, killedBy] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+  clearTimeout(timer);
+  clearTimeout(force);
+  signal.removeEventListener("abort", onAbort);
+  if (signalGroup(child.pid, "SIGKILL") && failures.length === 0) {
+    failures.push("the file left processes running; they are ended now");
+  }
+  // The pipes end with the last process that holds them; one outside of the group must not hold up the run.
+  await Promise.race([closed, sleep(PIPES_GRACE_MS, undefined, { ref: false })]);
+  for (const stream of child.stdio) stream?.destroy();
+
+  for (const { result, path, location, message } of outcomes) {
+    if (result === "failed") failures.push(`${path.join(" > ")}\n${shorten(location, root)}\n${message}`);
+  }
+  if (failures.length === 0 && code === 0 && outcomes.length === 0) failures.push("the file holds no tests");
+  if (failures.length === 0 && code !== 0) failures.push(`the file ended with ${killedBy ?? `exit code ${code}`}`);
+  const count = (result: Outcome["result"]): number => outcomes.filter((outcome) => outcome.result === result).length;
+  return {
+    file: relative(root, file),
+    passed: count("passed"),
+    skipped: count("skipped"),
+    durationMs: performance.now() - began,
+    failures,
+    output,
+  };
+}
+
+/** Signals every process of the group that the child leads; false if there is none. */
+function signalGroup(leader: number | undefined, signal: NodeJS.Signals): boolean {
+  if (leader === undefined) return false;
+  try {
+    return process.kill(-leader, signal);
+  } catch {
+    return false;
+  }
+}
+
+function shorten(location: string, root: string): string {
+  return location.replace(/^file:\/\//, "").replace(`${root}/`, "");
+}
