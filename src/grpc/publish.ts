@@ -8,6 +8,7 @@ import { PublishStreamResponseSchema } from "../gen/sluice/v1/ingest_pb.js";
 import type { Batch, Responder } from "../ingest/batch.ts";
 import type { Pipeline } from "../ingest/pipeline.ts";
 import { Session } from "../ingest/session.ts";
+import type { Counter } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
@@ -28,21 +29,26 @@ export interface EventIngestDependencies {
   readonly clock: Clock;
 }
 
+/** What every call needs; the handles of metrics are taken once, not for every batch. */
+interface Shared extends EventIngestDependencies {
+  readonly answered: Counter;
+}
+
 /** The two methods of sluice.v1.EventIngest. */
 export class EventIngest {
   readonly methods: readonly Method[];
-  readonly #dependencies: EventIngestDependencies;
+  readonly #shared: Shared;
   readonly #streams = new Set<StreamCall>();
   #draining = false;
 
   constructor(dependencies: EventIngestDependencies) {
-    this.#dependencies = dependencies;
+    this.#shared = { ...dependencies, answered: dependencies.metrics.batches.with("OK") };
     this.methods = [
       {
         path: "/sluice.v1.EventIngest/Publish",
         requestStream: false,
         responseStream: false,
-        open: (call) => new UnaryCall(call, dependencies),
+        open: (call) => new UnaryCall(call, this.#shared),
       },
       {
         path: "/sluice.v1.EventIngest/PublishStream",
@@ -64,8 +70,8 @@ export class EventIngest {
   }
 
   #openStream(call: ServerCall): CallHandler {
-    const { metrics } = this.#dependencies;
-    const stream = new StreamCall(call, this.#dependencies, () => {
+    const { metrics } = this.#shared;
+    const stream = new StreamCall(call, this.#shared, () => {
       if (this.#streams.delete(stream)) metrics.grpcStreams.with().dec();
     });
     this.#streams.add(stream);
@@ -78,11 +84,12 @@ export class EventIngest {
 class UnaryCall implements CallHandler, Responder {
   readonly #call: ServerCall;
   readonly #session: Session;
-  readonly #metrics: Metrics;
+  readonly #shared: Shared;
 
-  constructor(call: ServerCall, { pipeline, metrics, clock }: EventIngestDependencies) {
+  constructor(call: ServerCall, shared: Shared) {
+    const { pipeline, metrics, clock } = shared;
     this.#call = call;
-    this.#metrics = metrics;
+    this.#shared = shared;
     this.#session = new Session(pipeline, this, call, clock, metrics);
   }
 
@@ -91,13 +98,13 @@ class UnaryCall implements CallHandler, Responder {
   }
 
   answered(batch: Batch): void {
-    this.#metrics.batches.with("OK").inc();
+    this.#shared.answered.inc();
     this.#call.send(encodePublishResponse(batch));
     this.#call.end(OK);
   }
 
   refused(_batch: Batch, error: IngestError): void {
-    this.#metrics.batches.with(codeName(error.code)).inc();
+    this.#shared.metrics.batches.with(codeName(error.code)).inc();
     this.#call.end(statusOf(error));
   }
 
@@ -113,8 +120,7 @@ class UnaryCall implements CallHandler, Responder {
 class StreamCall implements CallHandler, Responder {
   readonly #call: ServerCall;
   readonly #session: Session;
-  readonly #metrics: Metrics;
-  readonly #clock: Clock;
+  readonly #shared: Shared;
   readonly #onOver: () => void;
   /** Reasons not to read: the session's and the client's own slowness come and go on their own. */
   #heldBySession = false;
@@ -123,10 +129,10 @@ class StreamCall implements CallHandler, Responder {
   #over = false;
   #onSettled: (() => void) | undefined;
 
-  constructor(call: ServerCall, { pipeline, metrics, clock }: EventIngestDependencies, onOver: () => void) {
+  constructor(call: ServerCall, shared: Shared, onOver: () => void) {
+    const { pipeline, metrics, clock } = shared;
     this.#call = call;
-    this.#metrics = metrics;
-    this.#clock = clock;
+    this.#shared = shared;
     this.#onOver = onOver;
     const flow = {
       pause: () => {
@@ -147,12 +153,12 @@ class StreamCall implements CallHandler, Responder {
   }
 
   answered(batch: Batch): void {
-    this.#metrics.batches.with("OK").inc();
+    this.#shared.answered.inc();
     this.#send(encodePublished(batch));
   }
 
   refused(batch: Batch, error: IngestError): void {
-    this.#metrics.batches.with(codeName(error.code)).inc();
+    this.#shared.metrics.batches.with(codeName(error.code)).inc();
     const refused = { sequence: BigInt(batch.sequence), status: rpcStatus(error) };
     this.#send(
       toBinary(
@@ -179,7 +185,8 @@ class StreamCall implements CallHandler, Responder {
 
   async drain(deadlineMs: number): Promise<void> {
     if (this.#over) return;
-    const deadline = timestampFromMs(Math.max(deadlineMs, this.#clock.now()));
+    const { clock } = this.#shared;
+    const deadline = timestampFromMs(Math.max(deadlineMs, clock.now()));
     // Asked for first, because it is what moves the last settled sequence on.
     const outstanding = this.#session.outstanding;
     const drain = { deadline, lastSettledSequence: BigInt(this.#session.lastSettledSequence) };
@@ -191,9 +198,9 @@ class StreamCall implements CallHandler, Responder {
     );
     if (outstanding > 0) {
       await new Promise<void>((resolve) => {
-        const timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
+        const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
         this.#onSettled = () => {
-          this.#clock.clearTimeout(timer);
+          clock.clearTimeout(timer);
           resolve();
         };
       });

@@ -131,7 +131,8 @@ kafkaTest(
         timeoutMs: 40_000,
         extraMs: 1_000,
       });
-      assert.deepEqual(records.map(({ value }) => value).toSorted(), events.map(({ value }) => value).toSorted());
+      assert.equal(records.length, events.length);
+      assert.deepEqual(new Set(records.map(({ value }) => value)), new Set(events.map(({ value }) => value)));
       for (const { key, partition } of records) assert.equal(partition, javaPartition(key!));
       for (const key of new Set(events.map((event) => event.key))) {
         const order = records.filter((record) => record.key === key).map(({ value }) => Number(value!.split(" ")[1]));
