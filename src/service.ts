@@ -26,7 +26,7 @@ import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
 import type { Component } from "./lifecycle.ts";
 import { BehindSpool } from "./spool/behind-spool.ts";
 import { DeadLetters } from "./spool/dead-letters.ts";
-import { spoolDirectories } from "./spool/directories.ts";
+import { type SpoolDirectories, spoolDirectories } from "./spool/directories.ts";
 import { nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
 import { Spool } from "./spool/spool.ts";
@@ -93,11 +93,7 @@ class WorkerService implements Service {
   }
 
   async start(): Promise<void> {
-    const { own, adopted, deadLetters } = await spoolDirectories(
-      this.#config.dataDir,
-      this.#workerIndex,
-      this.#config.workers,
-    );
+    const { own, adopted, deadLetters } = await this.#directories();
     const spool = await this.#startSpool(own, adopted);
     this.#producer = await this.#startProducer();
     if (this.#producer !== undefined) await this.#startForwarder(spool, this.#producer, deadLetters);
@@ -129,6 +125,18 @@ class WorkerService implements Service {
 
   async dispose(): Promise<void> {
     for (const component of this.#started.splice(0).toReversed()) await component.dispose();
+  }
+
+  async #directories(): Promise<SpoolDirectories> {
+    const { dataDir, workers } = this.#config;
+    try {
+      return await spoolDirectories(dataDir, this.#workerIndex, workers);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new IngestError(Code.FAILED_PRECONDITION, `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory`, {
+        cause,
+      });
+    }
   }
 
   async #startSpool(dir: string, adopt: readonly string[]): Promise<Spool> {

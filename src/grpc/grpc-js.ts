@@ -6,6 +6,7 @@
 import {
   type handleBidiStreamingCall,
   type handleUnaryCall,
+  logVerbosity,
   Metadata,
   type MethodDefinition,
   Server,
@@ -14,6 +15,7 @@ import {
   type ServerErrorResponse,
   type ServerUnaryCall,
   type ServerWritableStream,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Code, IngestError } from "../errors.ts";
@@ -29,6 +31,9 @@ export interface GrpcJsOptions {
   /** A larger message ends its call with RESOURCE_EXHAUSTED. */
   readonly messageBytesMax: number;
 }
+
+// Its own lines on the console would stand beside ours and say the same less clearly; what matters comes back as errors.
+setLogVerbosity(logVerbosity.NONE);
 
 const identity = (bytes: Buffer): Buffer => bytes;
 

@@ -1,7 +1,7 @@
 // The catalogue: every metric of the service's own is declared here, and nowhere else.
 //
 // Names follow Prometheus: base units (_seconds, _bytes), _total for counters, labels of low cardinality only. Metrics of
-// the process and of Node.js itself (process_*, nodejs_*) come from prom-client's collector.
+// the process and of Node.js itself (process_*, nodejs_*) are process.ts's.
 
 import { Counter, Family, Gauge, TimeHistogram, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
 

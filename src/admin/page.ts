@@ -1,0 +1,48 @@
+// GET /: what there is to look at, and whether the ledger sums up.
+
+import { hostname } from "node:os";
+import type { AdminState } from "./state.ts";
+
+const ENDPOINTS: readonly (readonly [path: string, meaning: string])[] = [
+  ["/metrics", "metrics of all processes, for Prometheus"],
+  ["/readyz", "does it take events, and if not, why"],
+  ["/healthz", "is it alive"],
+  ["/debug/pprof/", "profiles, for go tool pprof"],
+];
+
+/** Text as HTML shows it. */
+export function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}
+
+export function htmlPage(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>${escapeHtml(title)}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem;max-width:50rem}td{padding-right:2rem}td.n{text-align:right}</style>
+<h1>${escapeHtml(title)}</h1>
+${body}
+</html>
+`;
+}
+
+export function page(state: AdminState): string {
+  const { ready, problems } = state.readiness();
+  const items = problems.map(({ worker, reason }) => (worker === undefined ? reason : `worker ${worker}: ${reason}`));
+  const status = `<p>${ready ? "ready" : "not ready"}</p>
+<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`;
+  const endpoints = ENDPOINTS.map(
+    ([path, meaning]) => `<tr><td><a href="${path}">${path}</a></td><td>${escapeHtml(meaning)}</td></tr>`,
+  );
+  const ledger = state
+    .ledger()
+    .map(([name, events]) => `<tr><td>${escapeHtml(name)}</td><td class="n">${events}</td></tr>`);
+  return htmlPage(
+    `sluice on ${hostname()}`,
+    `${status}
+<table>${endpoints.join("\n")}</table>
+<h2>Ledger</h2>
+<table>${ledger.join("\n")}</table>`,
+  );
+}

@@ -1,0 +1,57 @@
+// What supervisor and workers tell each other, over node:cluster's channel with structured clone.
+//
+//   worker                         supervisor
+//     hello            ------->                   it can hear now
+//                      <-------    start          which slot it is, with the configuration
+//     ready | failed   ------->                   it listens, or never will (it ends then)
+//     snapshot         ------->                   every second, and once more at its end
+//                      <-------    profile
+//     profile          ------->                   slices, or why there are none
+//                      <-------    drain          once; the worker ends when it is done
+
+import type { Worker } from "node:cluster";
+import type { Config } from "../config.ts";
+import type { CaptureRequest } from "../profiling/collect.ts";
+import type { MetricSnapshot } from "../telemetry/instruments.ts";
+
+/** Where a worker takes connections. */
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Health {
+  readonly ready: boolean;
+  /** One sentence each. */
+  readonly problems: readonly string[];
+}
+
+export type ToWorker =
+  | { readonly type: "start"; readonly workerIndex: number; readonly config: Config }
+  | { readonly type: "drain"; readonly deadlineMs: number }
+  | { readonly type: "profile"; readonly id: number; readonly request: CaptureRequest };
+
+export type ToSupervisor =
+  | { readonly type: "hello" }
+  | { readonly type: "ready"; readonly address: Listening; readonly health: Health }
+  | { readonly type: "failed"; readonly message: string }
+  /** The metrics that changed since the last snapshot, each whole. */
+  | { readonly type: "snapshot"; readonly changed: readonly MetricSnapshot[]; readonly health: Health }
+  | { readonly type: "profile"; readonly id: number; readonly slices: readonly Uint8Array[] }
+  | { readonly type: "profileFailed"; readonly id: number; readonly message: string };
+
+/** To a worker that is gone it does nothing: its exit tells the rest. */
+export function sendToWorker(worker: Worker, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message, () => {});
+}
+
+/** Resolves when the message has left this process, or never will. */
+export async function sendToSupervisor(message: ToSupervisor): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else
+      process.send(message, undefined, undefined, () => {
+        resolve();
+      });
+  });
+}

@@ -1,0 +1,32 @@
+// Signals as main.ts hears them: the first SIGTERM or SIGINT asks to finish, the second ends at once.
+//
+// Workers ignore both. A terminal's Ctrl-C and some init systems signal the whole process group, and a worker that went by
+// itself would look like one that died; the supervisor tells it when to go.
+
+import cluster from "node:cluster";
+import { ExitCode } from "./exit-codes.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+export function ignoreSignals(): void {
+  for (const signal of SIGNALS) process.on(signal, () => {});
+}
+
+/**
+ * @param exit ends this process; called at the second signal, when no worker is left to wait for.
+ * @returns is aborted at the first signal.
+ */
+export function shutdownOnSignals(exit: (code: number) => void): AbortSignal {
+  const shutdown = new AbortController();
+  for (const signal of SIGNALS) {
+    process.on(signal, () => {
+      if (!shutdown.signal.aborted) {
+        shutdown.abort(signal);
+        return;
+      }
+      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGKILL");
+      exit(ExitCode[signal]);
+    });
+  }
+  return shutdown.signal;
+}

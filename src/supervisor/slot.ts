@@ -1,0 +1,216 @@
+// One place for a worker, and whatever process lives in it now.
+//
+// The slot knows what its process says and what the dead ones have counted; whether to start another one is the supervisor's
+// decision.
+//
+// Invariants: at most one process at a time. Every capture is answered: by the process, by its death, or by its deadline.
+
+import cluster, { type Worker } from "node:cluster";
+import type { Clock, Timer } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
+import type { SlotMetrics } from "../telemetry/slot.ts";
+import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
+
+interface Exit {
+  /** In words, for example `exit code 1` or `signal SIGKILL`. */
+  readonly cause: string;
+  /** True if it ended by itself, with exit code 0. */
+  readonly clean: boolean;
+}
+
+/** How a process ended. */
+export interface Ending extends Exit {
+  /** How long it had been ready, in milliseconds; 0 if it never was. */
+  readonly readyForMs: number;
+  /** Events that it had taken and not answered. */
+  readonly unsettled: number;
+}
+
+export interface SlotObserver {
+  ready(slot: WorkerSlot): void;
+  /** It never will be ready, and ends now. */
+  startFailed(slot: WorkerSlot, message: string): void;
+  ended(slot: WorkerSlot, ending: Ending): void;
+}
+
+/** A process that is silent for longer than this is not ready, whatever it said before. */
+const SILENCE_MAX_MS = 5_000;
+/** What a process may take for an answer beyond the time it was asked to sample. */
+const CAPTURE_GRACE_MS = 10_000;
+
+/** How long after the exit of a process its last messages may arrive. */
+const CLOSE_GRACE_MS = 500;
+
+interface Capture {
+  readonly resolve: (slices: readonly Uint8Array[]) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: Timer;
+}
+
+interface Living {
+  readonly worker: Worker;
+  readyMs: number | undefined;
+  lastSeenMs: number;
+  health: Health;
+}
+
+function notReady(problem: string): Health {
+  return { ready: false, problems: [problem] };
+}
+
+export class WorkerSlot implements ProfileSource {
+  readonly index: number;
+  readonly name: string;
+  readonly metrics: SlotMetrics;
+  readonly #observer: SlotObserver;
+  readonly #clock: Clock;
+  readonly #captures = new Map<number, Capture>();
+  #captureCount = 0;
+  #living: Living | undefined;
+  #lastCause = "";
+  #address: Listening | undefined;
+
+  constructor(index: number, metrics: SlotMetrics, observer: SlotObserver, clock: Clock) {
+    this.index = index;
+    this.name = String(index);
+    this.metrics = metrics;
+    this.#observer = observer;
+    this.#clock = clock;
+  }
+
+  get alive(): boolean {
+    return this.#living !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.#living?.worker.process.pid;
+  }
+
+  /** Where its process listens, or the last one did. */
+  get address(): Listening | undefined {
+    return this.#address;
+  }
+
+  start(config: Config): void {
+    const worker = cluster.fork();
+    const living: Living = {
+      worker,
+      readyMs: undefined,
+      lastSeenMs: this.#clock.monotonic(),
+      health: notReady("starting"),
+    };
+    this.#living = living;
+    worker.on("message", (message: ToSupervisor) => {
+      this.#receive(living, message, config);
+    });
+    const exited = new Promise<Exit>((resolve) => {
+      worker.once("exit", (code, signal) => {
+        const exit = { clean: code === 0, cause: signal ? `signal ${signal}` : `exit code ${code}` };
+        // The exit may be told before the last messages are; the channel closes behind them. Node.js forgets to tell that
+        // of a channel which a connection was just handed through, so it is not waited for without end.
+        const timer = this.#clock.setTimeout(() => {
+          resolve(exit);
+        }, CLOSE_GRACE_MS);
+        const closed = () => {
+          this.#clock.clearTimeout(timer);
+          resolve(exit);
+        };
+        if (worker.isConnected()) worker.once("disconnect", closed);
+        else this.#clock.setImmediate(closed);
+      });
+    });
+    const notSpawned = new Promise<Exit>((resolve) => {
+      // What cannot be sent to a dying process is an error too; its exit tells the rest.
+      worker.on("error", (error) => {
+        if (worker.process.pid === undefined) resolve({ clean: false, cause: error.message });
+      });
+    });
+    void Promise.race([exited, notSpawned]).then((exit) => {
+      this.#ended(living, exit);
+    });
+  }
+
+  /** @param deadlineMs milliseconds since the epoch. */
+  drain(deadlineMs: number): void {
+    if (this.#living !== undefined) sendToWorker(this.#living.worker, { type: "drain", deadlineMs });
+  }
+
+  kill(): void {
+    this.#living?.worker.process.kill("SIGKILL");
+  }
+
+  /** Whether this worker takes events, and what is wrong with it, which may be something in either case. */
+  health(): Health {
+    if (this.#living === undefined) return notReady(`not running (${this.#lastCause}); it is started again`);
+    const { health, lastSeenMs, readyMs } = this.#living;
+    const silentMs = this.#clock.monotonic() - lastSeenMs;
+    if (readyMs !== undefined && silentMs > SILENCE_MAX_MS)
+      return notReady(`no sign of life for ${Math.round(silentMs / 1000)} s`);
+    return health.ready || health.problems.length > 0 ? health : notReady("not ready");
+  }
+
+  async capture(request: CaptureRequest): Promise<readonly Uint8Array[]> {
+    const worker = this.#living?.worker;
+    if (worker === undefined) throw new Error("it is not running");
+    const limitMs = CAPTURE_GRACE_MS + (request.kind === "cpu" ? request.seconds * 1000 : 0);
+    const id = (this.#captureCount += 1);
+    return await new Promise((resolve, reject) => {
+      const timer = this.#clock.setTimeout(() => {
+        this.#captures.delete(id);
+        reject(new Error(`it gave no answer within ${limitMs / 1000} s; its event loop may be blocked`));
+      }, limitMs);
+      this.#captures.set(id, { resolve, reject, timer });
+      sendToWorker(worker, { type: "profile", id, request });
+    });
+  }
+
+  #receive(living: Living, message: ToSupervisor, config: Config): void {
+    living.lastSeenMs = this.#clock.monotonic();
+    switch (message.type) {
+      case "hello":
+        sendToWorker(living.worker, { type: "start", workerIndex: this.index, config });
+        break;
+      case "ready":
+        living.readyMs = this.#clock.monotonic();
+        living.health = message.health;
+        this.#address = message.address;
+        this.#observer.ready(this);
+        break;
+      case "failed":
+        this.#observer.startFailed(this, message.message);
+        break;
+      case "snapshot":
+        living.health = message.health;
+        this.metrics.update(message.changed);
+        break;
+      case "profile":
+        this.#settleCapture(message.id)?.resolve(message.slices);
+        break;
+      case "profileFailed":
+        this.#settleCapture(message.id)?.reject(new Error(message.message));
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #settleCapture(id: number): Capture | undefined {
+    const capture = this.#captures.get(id);
+    if (capture === undefined) return undefined;
+    this.#captures.delete(id);
+    this.#clock.clearTimeout(capture.timer);
+    return capture;
+  }
+
+  #ended({ readyMs }: Living, exit: Exit): void {
+    this.#living = undefined;
+    this.#lastCause = exit.cause;
+    for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
+    this.#observer.ended(this, {
+      ...exit,
+      readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,
+      unsettled: this.metrics.retire(),
+    });
+  }
+}

@@ -1,0 +1,264 @@
+// Runs the workers and the admin port, and ends them.
+//
+//            first boot                     a worker dies: start it again, or give up
+//   starting ----------> running ----------------------------------------------------.
+//      | a worker or the    | shutdown                                                |
+//      | port cannot start  v                                                         v
+//      '-----------------> ending: drain the workers until the deadline, kill what is left, close the admin port
+//
+// Rejected: worker_threads. A worker that runs out of memory or spins inside native code takes its process along, and the
+// supervisor has to be the one that tells about it.
+//
+// Invariants: `run` resolves once, when no worker is left. What cannot be started ends the whole during the first boot, so that
+// a wrong setting is one line and an exit code; later it is a death like any other.
+
+import cluster from "node:cluster";
+import { extname, join } from "node:path";
+import { getSystemErrorMessage } from "node:util";
+import type { AdminState, Readiness } from "../admin/state.ts";
+import { systemClock, type Clock, type Timer } from "../clock.ts";
+import { formatAddress, type Config } from "../config.ts";
+import type { ProfileSource } from "../profiling/collect.ts";
+import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { CrashLoop } from "./crash-loop.ts";
+import { ExitCode } from "./exit-codes.ts";
+import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
+import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+
+export interface SupervisorOptions {
+  /** The module that a worker process runs; main.ts. */
+  readonly workerEntry?: string;
+  /** Takes the one line that says why the service ends by itself. */
+  readonly print?: (line: string) => void;
+  readonly clock?: Clock;
+}
+
+/** What a worker may take beyond its drain deadline until it is killed. */
+const KILL_GRACE_MS = 2_000;
+/** What workers may take to end when another one cannot start. */
+const START_FAILED_DRAIN_MS = 1_000;
+
+/** main.ts beside this folder, or main.js where it was compiled. */
+const MAIN = join(import.meta.dirname, "..", `main${extname(import.meta.filename)}`);
+
+/** What the operating system says, without its call and its address. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { errno, message } = error as NodeJS.ErrnoException;
+  return errno === undefined ? message : getSystemErrorMessage(errno);
+}
+
+class Supervisor implements SlotObserver, AdminState {
+  #config: Config;
+  readonly #log: Logger;
+  readonly #shutdown: AbortSignal;
+  readonly #workerEntry: string;
+  readonly #print: (line: string) => void;
+  readonly #clock: Clock;
+  readonly #metrics: SupervisorMetrics;
+  readonly #profiler: Profiler;
+  readonly #slots: readonly WorkerSlot[];
+  readonly #crashLoops: readonly CrashLoop[];
+  readonly #respawns = new Map<WorkerSlot, Timer>();
+  readonly #allGone = Promise.withResolvers<void>();
+  readonly #end = Promise.withResolvers<{ readonly exitCode: ExitCode; readonly drainMs: number }>();
+  readonly #neverReady: Set<WorkerSlot>;
+  readonly #allReady = Promise.withResolvers<void>();
+  #ending = false;
+  #drainIncomplete = false;
+
+  constructor(config: Config, log: Logger, shutdown: AbortSignal, options: SupervisorOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.#shutdown = shutdown;
+    this.#workerEntry = options.workerEntry ?? MAIN;
+    this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
+    this.#clock = options.clock ?? systemClock;
+    this.#metrics = new SupervisorMetrics(config.workers, (index) => this.#slots[index]!.health().ready);
+    this.#profiler = new Profiler({
+      intervalMicros: SUPERVISOR_INTERVAL_MICROS,
+      restarted: () => {
+        this.#metrics.profilerRestarted();
+      },
+    });
+    this.#slots = Array.from(
+      { length: config.workers },
+      (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
+    );
+    this.#crashLoops = this.#slots.map(() => new CrashLoop());
+    this.#neverReady = new Set(this.#slots);
+  }
+
+  async run(): Promise<ExitCode> {
+    const onShutdown = () => {
+      this.#finish(ExitCode.OK, this.#config.drainTimeoutMs);
+    };
+    this.#shutdown.addEventListener("abort", onShutdown, { once: true });
+    if (this.#shutdown.aborted) return ExitCode.OK;
+    this.#log.debug({ workers: this.#config.workers }, "starting");
+    for (const slot of this.#slots) this.#start(slot);
+    this.#metrics.start();
+    this.#profiler.start();
+    const closeAdmin = await this.#openAdmin();
+    const { exitCode, drainMs } = await this.#end.promise;
+    await this.#drain(drainMs);
+    await closeAdmin();
+    this.#shutdown.removeEventListener("abort", onShutdown);
+    this.#profiler.stop();
+    this.#metrics.stop();
+    return exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
+  }
+
+  // --- the workers
+
+  #start(slot: WorkerSlot): void {
+    cluster.setupPrimary({
+      exec: this.#workerEntry,
+      // For whoever reads the process list; the worker reads nothing from it.
+      args: ["worker", slot.name],
+      serialization: "advanced",
+    });
+    slot.start(this.#workerConfig());
+  }
+
+  /**
+   * With port 0 every worker gets the port that the first one got, as long as one of them holds it. When none does any more,
+   * the number is taken from then on, by all of them, so that clients find the service where it was.
+   */
+  #workerConfig(): Config {
+    const { grpcListen } = this.#config;
+    const known = this.#slots.find(({ address }) => address !== undefined)?.address;
+    if (grpcListen.port === 0 && known !== undefined && this.#slots.every(({ alive }) => !alive))
+      this.#config = { ...this.#config, grpcListen: { ...grpcListen, port: known.port } };
+    return this.#config;
+  }
+
+  ready(slot: WorkerSlot): void {
+    this.#neverReady.delete(slot);
+    this.#log.debug({ worker: slot.index, pid: slot.pid }, "worker ready");
+    if (this.#neverReady.size === 0) this.#allReady.resolve();
+  }
+
+  startFailed(slot: WorkerSlot, message: string): void {
+    if (this.#neverReady.has(slot)) this.#fail(ExitCode.START_FAILED, message, START_FAILED_DRAIN_MS);
+    else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
+  }
+
+  ended(slot: WorkerSlot, ending: Ending): void {
+    const { cause, clean, readyForMs, unsettled } = ending;
+    if (unsettled > 0)
+      this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
+    if (this.#ending) {
+      this.#drainIncomplete ||= !clean || unsettled > 0;
+      if (this.#slots.every(({ alive }) => !alive)) this.#allGone.resolve();
+      return;
+    }
+    this.#log.error({ worker: slot.index, cause }, "worker died");
+    if (this.#neverReady.has(slot)) {
+      this.#fail(
+        ExitCode.START_FAILED,
+        `worker ${slot.name} ended before it was ready (${cause})`,
+        START_FAILED_DRAIN_MS,
+      );
+      return;
+    }
+    const verdict = this.#crashLoops[slot.index]!.died(this.#clock.monotonic(), readyForMs);
+    if (verdict.giveUp) {
+      const line = `worker ${slot.name} died ${CrashLoop.limits}, the last time with ${cause}; the others are drained`;
+      this.#fail(ExitCode.CRASH_LOOP, line, this.#config.drainTimeoutMs);
+      return;
+    }
+    const timer = this.#clock.setTimeout(() => {
+      this.#respawns.delete(slot);
+      this.#metrics.restarted(slot.index);
+      this.#start(slot);
+    }, verdict.delayMs);
+    this.#respawns.set(slot, timer);
+  }
+
+  // --- the end
+
+  #fail(exitCode: ExitCode, message: string, drainMs: number): void {
+    if (this.#ending) return;
+    this.#print(`sluice serve: ${message}`);
+    this.#finish(exitCode, drainMs);
+  }
+
+  #finish(exitCode: ExitCode, drainMs: number): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#end.resolve({ exitCode, drainMs });
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    for (const timer of this.#respawns.values()) this.#clock.clearTimeout(timer);
+    if (this.#slots.every(({ alive }) => !alive)) return;
+    if (this.#neverReady.size === 0) this.#log.info({ timeoutMs: drainMs }, "draining");
+    for (const slot of this.#slots) slot.drain(this.#clock.now() + drainMs);
+    const killTimer = this.#clock.setTimeout(() => {
+      for (const slot of this.#slots.filter(({ alive }) => alive)) {
+        this.#log.error({ worker: slot.index }, "worker killed: it did not end after its drain deadline");
+        slot.kill();
+      }
+    }, drainMs + KILL_GRACE_MS);
+    await this.#allGone.promise;
+    this.#clock.clearTimeout(killTimer);
+  }
+
+  // --- the admin port
+
+  /** Loaded after the workers were started, so that both boot at the same time. */
+  async #openAdmin(): Promise<() => Promise<void>> {
+    const { AdminServer } = await import("../admin/server.ts");
+    const admin = new AdminServer(this, this.#config.adminListen);
+    try {
+      const address = await admin.start();
+      void this.#allReady.promise.then(() => {
+        const grpc = this.#slots[0]?.address;
+        if (grpc !== undefined && !this.#ending)
+          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(address) }, "ready");
+      });
+    } catch (error) {
+      const where = formatAddress(this.#config.adminListen);
+      const line = `ADMIN_LISTEN: cannot listen on ${where} (${describe(error)}); give a free address`;
+      this.#fail(ExitCode.START_FAILED, line, START_FAILED_DRAIN_MS);
+    }
+    return async () => {
+      await admin.dispose();
+    };
+  }
+
+  async renderMetrics(openMetrics: boolean) {
+    return await this.#metrics.render(openMetrics);
+  }
+
+  ledger() {
+    return this.#metrics.ledger();
+  }
+
+  readiness(): Readiness {
+    const healths = this.#slots.map((slot) => ({ worker: slot.name, ...slot.health() }));
+    const each = healths.flatMap(({ worker, problems }) => problems.map((reason) => ({ worker, reason })));
+    const whole = this.#ending ? [{ worker: undefined, reason: "draining" }] : [];
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each] };
+  }
+
+  sources(): ProfileSource[] {
+    const own: ProfileSource = { name: SUPERVISOR, capture: (request) => this.#profiler.capture(request) };
+    return [...this.#slots, own];
+  }
+}
+
+/**
+ * Runs the service until `shutdown` is aborted or it cannot go on. Installs no signal handlers and exits no process.
+ * @returns the exit code, when no worker is left.
+ */
+export async function runSupervisor(
+  config: Config,
+  log: Logger,
+  shutdown: AbortSignal,
+  options: SupervisorOptions = {},
+): Promise<ExitCode> {
+  return await new Supervisor(config, log, shutdown, options).run();
+}

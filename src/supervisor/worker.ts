@@ -1,0 +1,137 @@
+// The life of a worker process: one Service, and the supervisor's hand on it.
+//
+// A worker outlives its supervisor only shortly. node:cluster would end it at once when the channel closes; it drains first,
+// because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it.
+//
+// Invariants: the profiler starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
+// pushed every second, but never a second one while the first has not left the process.
+
+import cluster from "node:cluster";
+import { IngestError } from "../errors.ts";
+import { Profiler, WORKER_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import type { CaptureRequest } from "../profiling/collect.ts";
+import type { Service, ServiceOptions } from "../service.ts";
+import { SnapshotDelta } from "../telemetry/delta.ts";
+import { createLogger, type Logger } from "../telemetry/log.ts";
+import { snapshot } from "../telemetry/metrics.ts";
+import { ProcessMetrics } from "../telemetry/process.ts";
+import { ExitCode } from "./exit-codes.ts";
+import { sendToSupervisor, type ToWorker } from "./messages.ts";
+
+export type CreateService = (options: ServiceOptions) => Service;
+
+const SNAPSHOT_INTERVAL_MS = 1_000;
+const ORPHAN_DRAIN_MS = 5_000;
+
+/** Errors that somebody wrote for people, or the operating system for errno's readers; others are bugs. */
+function isExpected(error: unknown): boolean {
+  return error instanceof IngestError || (error instanceof Error && "code" in error && typeof error.code === "string");
+}
+
+class WorkerProcess {
+  readonly #createService: CreateService;
+  readonly #processMetrics = new ProcessMetrics();
+  readonly #profiler: Profiler;
+  readonly #delta = new SnapshotDelta();
+  readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
+  readonly #drainRequested = Promise.withResolvers<number>();
+  #pushing: Promise<void> | undefined;
+
+  constructor(createService: CreateService) {
+    this.#createService = createService;
+    this.#profiler = new Profiler({
+      intervalMicros: WORKER_INTERVAL_MICROS,
+      restarted: () => {
+        this.#processMetrics.profilerRestarted();
+      },
+    });
+  }
+
+  async run(): Promise<ExitCode> {
+    process.on("message", (message: ToWorker) => {
+      this.#receive(message);
+    });
+    cluster.worker?.once("disconnect", () => {
+      // Tells node:cluster, which exits right after this event otherwise, that the end is ours.
+      cluster.worker!.exitedAfterDisconnect = true;
+      this.#drainRequested.resolve(Date.now() + ORPHAN_DRAIN_MS);
+    });
+    this.#processMetrics.start();
+    this.#profiler.start();
+    await sendToSupervisor({ type: "hello" });
+    const first = await Promise.race([this.#started.promise, this.#drainRequested.promise]);
+    if (typeof first === "number") return ExitCode.OK;
+    const { config, workerIndex } = first;
+    const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
+    const service = this.#createService({ config, workerIndex, log });
+    try {
+      return await this.#serve(service, log);
+    } finally {
+      await service.dispose();
+    }
+  }
+
+  async #serve(service: Service, log: Logger): Promise<ExitCode> {
+    try {
+      const early = await Promise.race([service.start(), this.#drainRequested.promise]);
+      if (early !== undefined) return ExitCode.OK;
+    } catch (error) {
+      if (!isExpected(error)) log.error({ err: error }, "the worker cannot start");
+      await sendToSupervisor({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+      return ExitCode.START_FAILED;
+    }
+    await sendToSupervisor({ type: "ready", address: service.address, health: service.health() });
+    const push = () => {
+      this.#pushing ??= this.#push(service).finally(() => {
+        this.#pushing = undefined;
+      });
+    };
+    push();
+    const timer = setInterval(push, SNAPSHOT_INTERVAL_MS);
+
+    const deadlineMs = await this.#drainRequested.promise;
+    await service.drain(deadlineMs);
+    clearInterval(timer);
+    await this.#pushing;
+    await this.#push(service);
+    return ExitCode.OK;
+  }
+
+  async #push(service: Service): Promise<void> {
+    const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
+    await sendToSupervisor({ type: "snapshot", changed, health: service.health() });
+  }
+
+  #receive(message: ToWorker): void {
+    switch (message.type) {
+      case "start":
+        this.#started.resolve(message);
+        break;
+      case "drain":
+        this.#drainRequested.resolve(message.deadlineMs);
+        break;
+      case "profile":
+        void this.#profile(message.id, message.request);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  async #profile(id: number, request: CaptureRequest): Promise<void> {
+    try {
+      await sendToSupervisor({ type: "profile", id, slices: await this.#profiler.capture(request) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      await sendToSupervisor({ type: "profileFailed", id, message });
+    }
+  }
+}
+
+/**
+ * Runs a service in a process that the supervisor forked, until the supervisor says drain or is gone.
+ * @returns the exit code.
+ */
+export async function runWorker(createService: CreateService): Promise<ExitCode> {
+  return await new WorkerProcess(createService).run();
+}

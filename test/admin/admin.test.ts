@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import test, { after, before, beforeEach } from "node:test";
+import fastify from "fastify";
+import { isLoopback } from "../../src/admin/loopback.ts";
+import { pprofRoutes } from "../../src/admin/pprof.ts";
+import { AdminServer } from "../../src/admin/server.ts";
+import type { AdminState, Readiness } from "../../src/admin/state.ts";
+import type { CaptureRequest, ProfileSource } from "../../src/profiling/collect.ts";
+import { profile } from "../profiling/build.ts";
+import { decode, flatten } from "../profiling/read.ts";
+
+let readiness: Readiness = { ready: true, problems: [] };
+let captured: [name: string, request: CaptureRequest][] = [];
+let release: Promise<void> = Promise.resolve();
+
+const source = (name: string): ProfileSource => ({
+  name,
+  capture: async (request) => {
+    captured.push([name, request]);
+    await release;
+    return [profile([{ stack: [["leaf", 3]], value: [1, 10] }]).encode()];
+  },
+});
+
+const state: AdminState = {
+  renderMetrics: async (openMetrics) => ({ contentType: "text/plain", body: `openMetrics=${openMetrics}` }),
+  readiness: () => readiness,
+  ledger: () => [["sluice_events_received_total", 42]],
+  sources: () => [source("0"), source("1"), source("supervisor")],
+};
+
+const admin = new AdminServer(state, { host: "127.0.0.1", port: 0 });
+let base = "";
+
+before(async () => {
+  const { host, port } = await admin.start();
+  base = `http://${host}:${port}`;
+});
+
+after(async () => {
+  await admin.dispose();
+});
+
+beforeEach(() => {
+  readiness = { ready: true, problems: [] };
+  captured = [];
+  release = Promise.resolve();
+});
+
+async function get(path: string, headers: Record<string, string> = {}) {
+  const response = await fetch(`${base}${path}`, { headers, redirect: "manual" });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
+}
+
+test("a scraper that accepts OpenMetrics gets it, others get Prometheus' text", async () => {
+  assert.equal((await get("/metrics")).text, "openMetrics=false");
+  assert.equal((await get("/metrics", { accept: "text/plain;version=0.0.4" })).text, "openMetrics=false");
+  const prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+  assert.equal((await get("/metrics", { accept: prometheus })).text, "openMetrics=true");
+});
+
+test("alive is not ready, and not ready says who and why", async () => {
+  assert.deepEqual(JSON.parse((await get("/readyz")).text), { ready: true, problems: [] });
+  readiness = { ready: false, problems: [{ worker: "1", reason: "no broker answers" }] };
+  const { status, text } = await get("/readyz");
+  assert.equal(status, 503);
+  assert.deepEqual(JSON.parse(text), { ready: false, problems: [{ worker: "1", reason: "no broker answers" }] });
+  assert.equal((await get("/healthz")).status, 200);
+  readiness = { ready: true, problems: [{ worker: "1", reason: "one segment was quarantined" }] };
+  const degraded = await get("/readyz");
+  assert.equal(degraded.status, 200);
+  assert.deepEqual(JSON.parse(degraded.text), readiness);
+});
+
+test("the page lists what there is, the ledger, and what is wrong", async () => {
+  readiness = { ready: false, problems: [{ worker: "1", reason: "no broker <answers>" }] };
+  const { text, headers } = await get("/");
+  assert.match(headers.get("content-type") ?? "", /^text\/html/);
+  for (const shown of ["/metrics", "/readyz", "/debug/pprof/", "sluice_events_received_total", "42"])
+    assert.ok(text.includes(shown), shown);
+  assert.ok(text.includes("worker 1: no broker &lt;answers&gt;"));
+});
+
+test("without parameters a profile is that of the next 30 s of every process", async () => {
+  const { status, headers, bytes } = await get("/debug/pprof/profile");
+  assert.equal(status, 200);
+  assert.equal(headers.get("content-disposition"), 'attachment; filename="profile.pb.gz"');
+  assert.deepEqual(captured, [
+    ["0", { kind: "cpu", seconds: 30 }],
+    ["1", { kind: "cpu", seconds: 30 }],
+    ["supervisor", { kind: "cpu", seconds: 30 }],
+  ]);
+  assert.deepEqual(
+    flatten(decode(bytes)).map(({ labels }) => labels),
+    [{ worker: "0" }, { worker: "1" }, { worker: "supervisor" }],
+  );
+});
+
+test("parameters choose the seconds and the process", async () => {
+  await get("/debug/pprof/profile?seconds=5&worker=1");
+  await get("/debug/pprof/heap?worker=supervisor");
+  assert.deepEqual(captured, [
+    ["1", { kind: "cpu", seconds: 5 }],
+    ["supervisor", { kind: "heap" }],
+  ]);
+});
+
+for (const [path, message] of [
+  ["profile?seconds=0", 'seconds: "0" is not a whole number from 1 to 300'],
+  ["profile?seconds=301", 'seconds: "301" is not a whole number from 1 to 300'],
+  ["profile?seconds=1.5", 'seconds: "1.5" is not a whole number from 1 to 300'],
+  ["profile?seconds=", 'seconds: "" is not a whole number from 1 to 300'],
+  ["profile?seconds=1&seconds=2", "seconds: given more than once"],
+  ["profile?second=1", "second: not known here; known are seconds, worker"],
+  ["heap?worker=2", 'worker: "2" is none of 0, 1, supervisor'],
+  ["heap?seconds=5", "seconds: not known here; known are worker"],
+]) {
+  test(`/debug/pprof/${path} is a bad request that names the parameter`, async () => {
+    const { status, headers, text } = await get(`/debug/pprof/${path}`);
+    assert.equal(status, 400);
+    assert.equal(text, `${message}\n`);
+    assert.equal(headers.get("x-go-pprof"), "1");
+    assert.match(headers.get("content-type") ?? "", /^text\/plain/);
+    assert.deepEqual(captured, []);
+  });
+}
+
+test("the seventeenth profile at a time is refused", async () => {
+  const held = Promise.withResolvers<void>();
+  release = held.promise;
+  const running = Array.from({ length: 16 }, () => get("/debug/pprof/heap?worker=0"));
+  while (captured.length < 16)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  const { status, headers } = await get("/debug/pprof/heap?worker=0");
+  assert.deepEqual([status, headers.get("x-go-pprof")], [429, "1"]);
+  held.resolve();
+  assert.ok((await Promise.all(running)).every((each) => each.status === 200));
+  assert.equal((await get("/debug/pprof/heap?worker=0")).status, 200);
+});
+
+test("the command line is Go's way: separated by NUL", async () => {
+  const { text } = await get("/debug/pprof/cmdline");
+  assert.equal(text.split("\0")[0], process.execPath);
+});
+
+test("the index is found with and without its slash", async () => {
+  const { status, headers } = await get("/debug/pprof");
+  assert.deepEqual([status, headers.get("location")], [302, "/debug/pprof/"]);
+  assert.match((await get("/debug/pprof/")).text, /href="profile"/);
+});
+
+test("only GET is served", async () => {
+  for (const method of ["POST", "HEAD", "DELETE"]) {
+    const response = await fetch(`${base}/metrics`, { method });
+    assert.deepEqual([response.status, response.headers.get("allow")], [405, "GET"]);
+  }
+  assert.equal((await get("/nothing")).status, 404);
+});
+
+test("profiles are for this host's own peers, metrics are for all", async () => {
+  const app = fastify();
+  pprofRoutes(app, state);
+  const from = async (remoteAddress: string) => await app.inject({ url: "/debug/pprof/cmdline", remoteAddress });
+  assert.equal((await from("127.0.0.1")).statusCode, 200);
+  const { statusCode, body, headers } = await from("192.0.2.7");
+  assert.equal(statusCode, 403);
+  assert.equal(headers["x-go-pprof"], "1");
+  assert.match(body, /^\/debug is served to this host only: .*kubectl port-forward/);
+  await app.close();
+});
+
+test("loopback is 127.0.0.0/8 and ::1, also as an IPv6 socket tells it", () => {
+  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]) assert.ok(isLoopback(own), own);
+  for (const other of ["10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "", "localhost", undefined])
+    assert.ok(!isLoopback(other), other);
+});

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { SnapshotDelta } from "../../src/telemetry/delta.ts";
+import { TIME_BUCKETS, type MetricDefinition, type MetricSnapshot } from "../../src/telemetry/instruments.ts";
+import { createMetrics, definitions, snapshot } from "../../src/telemetry/metrics.ts";
+import { ProcessMetrics, processDefinitions } from "../../src/telemetry/process.ts";
+import { renderMetrics } from "../../src/telemetry/render.ts";
+import { SlotMetrics } from "../../src/telemetry/slot.ts";
+import { scrapeDefinitions } from "../../src/supervisor/metrics.ts";
+
+const define = (
+  name: string,
+  type: MetricDefinition["type"],
+  perWorker: boolean,
+  labels: readonly string[] = [],
+): MetricDefinition => ({ name, help: `about ${name}`, type, labels, perWorker });
+
+const DEFINITIONS = [
+  define("x_total", "counter", true, ["topic"]),
+  define("x_failed_total", "counter", true, ["topic", "reason"]),
+  define("x_in_flight", "gauge", true, ["topic"]),
+  define("y_total", "counter", false),
+  define("z_seconds", "histogram", false),
+];
+
+const histogram = (bucket: number, sum: number) => [
+  ...Array.from({ length: TIME_BUCKETS.length + 1 }, (_, i) => (i === bucket ? 1 : 0)),
+  sum,
+];
+
+/** The value lines of a scrape. */
+async function lines(processes: Readonly<Record<string, readonly MetricSnapshot[]>>): Promise<string[]> {
+  const snapshots = Object.entries(processes).map(([worker, metrics]) => ({ worker, metrics }));
+  const { body } = await renderMetrics(DEFINITIONS, snapshots, false);
+  return body.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+test("what a dead process counted stays, what it gauged goes", () => {
+  const slot = new SlotMetrics(DEFINITIONS);
+  slot.update([
+    { name: "x_total", series: [[["a"], 5]] },
+    { name: "x_in_flight", series: [[["a"], 2]] },
+    { name: "z_seconds", series: [[[], histogram(3, 0.5)]] },
+  ]);
+  slot.retire();
+  assert.deepEqual(slot.snapshot(), [
+    { name: "x_total", series: [[["a"], 5]] },
+    { name: "z_seconds", series: [[[], histogram(3, 0.5)]] },
+  ]);
+  slot.update([
+    {
+      name: "x_total",
+      series: [
+        [["a"], 1],
+        [["b"], 1],
+      ],
+    },
+    { name: "x_in_flight", series: [[["a"], 7]] },
+    { name: "z_seconds", series: [[[], histogram(3, 0.25)]] },
+  ]);
+  const twice = histogram(3, 0.75);
+  twice[3] = 2;
+  assert.deepEqual(slot.snapshot(), [
+    {
+      name: "x_total",
+      series: [
+        [["a"], 6],
+        [["b"], 1],
+      ],
+    },
+    { name: "z_seconds", series: [[[], twice]] },
+    { name: "x_in_flight", series: [[["a"], 7]] },
+  ]);
+});
+
+test("what was in flight in a dead process is settled as failed", () => {
+  const slot = new SlotMetrics(DEFINITIONS, { gauge: "x_in_flight", counter: "x_failed_total", label: "worker_died" });
+  slot.update([
+    {
+      name: "x_in_flight",
+      series: [
+        [["a"], 3],
+        [["b"], 0],
+      ],
+    },
+  ]);
+  assert.equal(slot.retire(), 3);
+  assert.equal(slot.retire(), 0);
+  assert.deepEqual(slot.snapshot(), [{ name: "x_failed_total", series: [[["a", "worker_died"], 3]] }]);
+});
+
+test("a metric that did not change is not pushed again, a series that was removed is", () => {
+  const metrics = createMetrics();
+  const delta = new SnapshotDelta();
+  assert.equal(delta.changed(snapshot(metrics)).length, definitions(metrics).length);
+  assert.deepEqual(delta.changed(snapshot(metrics)), []);
+  metrics.eventsReceived.with("a").inc(2);
+  metrics.stage.with("queued").observe(3);
+  assert.deepEqual(
+    delta.changed(snapshot(metrics)).map(({ name }) => name),
+    ["sluice_events_received_total", "sluice_stage_seconds"],
+  );
+  metrics.eventsReceived.remove("a");
+  assert.deepEqual(delta.changed(snapshot(metrics)), [{ name: "sluice_events_received_total", series: [] }]);
+});
+
+test("a metric per worker keeps its workers apart, the others are added up", async () => {
+  const of = (x: number, y: number): MetricSnapshot[] => [
+    { name: "x_total", series: [[["a"], x]] },
+    { name: "y_total", series: [[[], y]] },
+  ];
+  assert.deepEqual(await lines({ "0": of(1, 10), "1": of(2, 20) }), [
+    'x_total{topic="a",worker="0"} 1',
+    'x_total{topic="a",worker="1"} 2',
+    "y_total 30",
+  ]);
+});
+
+test("a histogram has cumulative buckets, a sum and a count", async () => {
+  const got = await lines({
+    "0": [{ name: "z_seconds", series: [[[], histogram(1, 0.0002)]] }],
+    "1": [{ name: "z_seconds", series: [[[], histogram(TIME_BUCKETS.length, 200)]] }],
+  });
+  assert.equal(got.length, TIME_BUCKETS.length + 3);
+  assert.deepEqual(got.slice(0, 3), [
+    'z_seconds_bucket{le="0.0001"} 0',
+    'z_seconds_bucket{le="0.0002"} 1',
+    'z_seconds_bucket{le="0.0004"} 1',
+  ]);
+  assert.deepEqual(got.slice(-4), [
+    'z_seconds_bucket{le="104.8576"} 1',
+    'z_seconds_bucket{le="+Inf"} 2',
+    "z_seconds_sum 200.0002",
+    "z_seconds_count 2",
+  ]);
+});
+
+test("label values are escaped", async () => {
+  const got = await lines({ "0": [{ name: "x_total", series: [[['a"b\\c\nd'], 1]] }] });
+  assert.deepEqual(got, ['x_total{topic="a\\"b\\\\c\\nd",worker="0"} 1']);
+});
+
+test("OpenMetrics names a counter without its suffix and ends with EOF", async () => {
+  const metrics: MetricSnapshot[] = [{ name: "y_total", series: [[[], 3]] }];
+  const { contentType, body } = await renderMetrics(DEFINITIONS, [{ worker: "0", metrics }], true);
+  assert.match(contentType, /^application\/openmetrics-text; version=1\.0\.0/);
+  assert.deepEqual(body.split("\n"), ["# HELP y about y_total", "# TYPE y counter", "y_total 3", "# EOF", ""]);
+});
+
+test("no two metrics have one name, and every name is legal", () => {
+  const names = scrapeDefinitions().map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  for (const { name, type, labels } of scrapeDefinitions()) {
+    assert.match(name, /^(sluice|process|nodejs)_[a-z_]+$/);
+    assert.equal(name.endsWith("_total"), type === "counter", name);
+    for (const label of labels) assert.match(label, /^[a-z_]+$/);
+  }
+});
+
+test("a process tells its CPU, memory, garbage collections and event loop", async () => {
+  const metrics = new ProcessMetrics();
+  metrics.start();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 20);
+  });
+  const endMs = performance.now() + 60;
+  let garbage: unknown[] = [];
+  while (performance.now() < endMs)
+    garbage = Array.from({ length: 20_000 }, (_, i) => ({ i, garbage: garbage.length }));
+  // The turn of the loop that was long ends here; garbage collections are told in a later one.
+  await new Promise((resolve) => {
+    setTimeout(resolve, 20);
+  });
+  const told = new Map(metrics.snapshot().map(({ name, series }) => [name, series]));
+  metrics.stop();
+  assert.deepEqual(
+    [...told.keys()],
+    processDefinitions().map(({ name }) => name),
+  );
+  const value = (name: string, ...labels: string[]) =>
+    Number(told.get(name)?.find(([of]) => of.join() === labels.join())?.[1]);
+  assert.ok(value("process_cpu_seconds_total") > 0.05);
+  assert.ok(value("process_resident_memory_bytes") > 10e6);
+  assert.ok(value("sluice_event_loop_delay_seconds", "1") >= 0.059);
+  assert.ok(value("sluice_event_loop_delay_seconds", "0.5") <= value("sluice_event_loop_delay_seconds", "1"));
+  const minor = told.get("nodejs_gc_duration_seconds")?.find(([of]) => of[0] === "minor")?.[1];
+  assert.ok(Array.isArray(minor) && minor.slice(0, -1).reduce((sum, count) => sum + count, 0) > 0);
+});
