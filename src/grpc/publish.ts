@@ -2,7 +2,7 @@
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError } from "../errors.ts";
 import { PublishStreamResponseSchema } from "../gen/sluice/v1/ingest_pb.js";
 import type { Batch, Responder } from "../ingest/batch.ts";
@@ -16,6 +16,12 @@ import { codeName, OK, rpcStatus, statusOf } from "./status.ts";
 
 /** A stream whose client has not taken this much of its answers is not read any further, in bytes. */
 const UNSENT_BYTES_MAX = 1 << 20;
+
+/**
+ * How long a draining stream waits for what was on the wire when Drain was said, in milliseconds. A client that ends its side
+ * of the stream shows that nothing is.
+ */
+const DRAIN_GRACE_MS = 1_000;
 
 const DRAINED = new IngestError(
   Code.UNAVAILABLE,
@@ -60,7 +66,7 @@ export class EventIngest {
   }
 
   /**
-   * Says Drain on every stream, waits until each has its answers, then ends it with UNAVAILABLE.
+   * Says Drain on every stream, answers what has come and what was on the wire, then ends it with UNAVAILABLE.
    *
    * @param deadlineMs when streams are ended at the latest, in milliseconds since the epoch.
    */
@@ -127,7 +133,10 @@ class StreamCall implements CallHandler, Responder {
   #heldByClient = false;
   #halfClosed = false;
   #over = false;
-  #onSettled: (() => void) | undefined;
+  /** Set while the stream is draining. */
+  #onDrained: (() => void) | undefined;
+  #deadline: Timer | undefined;
+  #grace: Timer | undefined;
 
   constructor(call: ServerCall, shared: Shared, onOver: () => void) {
     const { pipeline, metrics, clock } = shared;
@@ -196,15 +205,14 @@ class StreamCall implements CallHandler, Responder {
         create(PublishStreamResponseSchema, { event: { case: "drain", value: drain } }),
       ),
     );
-    if (outstanding > 0) {
+    if (!this.#halfClosed || outstanding > 0) {
       await new Promise<void>((resolve) => {
-        const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
-        this.#onSettled = () => {
-          clock.clearTimeout(timer);
-          resolve();
-        };
+        this.#onDrained = resolve;
+        this.#deadline = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
+        this.#settledOne();
       });
     }
+    for (const timer of [this.#deadline, this.#grace]) if (timer !== undefined) clock.clearTimeout(timer);
     this.#end(statusOf(DRAINED));
   }
 
@@ -223,9 +231,19 @@ class StreamCall implements CallHandler, Responder {
 
   /** Asking what is outstanding walks the session's batches, so it is asked only where somebody waits for the last one. */
   #settledOne(): void {
-    if ((!this.#halfClosed && this.#onSettled === undefined) || this.#session.outstanding > 0) return;
-    this.#onSettled?.();
-    if (this.#halfClosed) this.#end(OK);
+    if ((!this.#halfClosed && this.#onDrained === undefined) || this.#session.outstanding > 0) return;
+    if (this.#onDrained === undefined) this.#end(OK);
+    else if (this.#halfClosed) this.#onDrained();
+    else this.#startGrace(this.#onDrained);
+  }
+
+  #startGrace(onDrained: () => void): void {
+    const { clock } = this.#shared;
+    if (this.#grace !== undefined) clock.clearTimeout(this.#grace);
+    this.#grace = clock.setTimeout(() => {
+      // A batch may have come meanwhile; its answer starts the wait anew.
+      if (this.#session.outstanding === 0) onDrained();
+    }, DRAIN_GRACE_MS);
   }
 
   #end(status: Parameters<ServerCall["end"]>[0]): void {
@@ -237,7 +255,7 @@ class StreamCall implements CallHandler, Responder {
 
   #finish(): void {
     this.#over = true;
-    this.#onSettled?.();
+    this.#onDrained?.();
     this.#onOver();
   }
 }

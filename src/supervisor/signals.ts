@@ -6,6 +6,9 @@
 import cluster from "node:cluster";
 import { ExitCode } from "./exit-codes.ts";
 
+/** Some shells and npm deliver one Ctrl-C twice; nobody presses it twice as fast as this. */
+const SAME_SIGNAL_MS = 100;
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 export function ignoreSignals(): void {
@@ -18,12 +21,15 @@ export function ignoreSignals(): void {
  */
 export function shutdownOnSignals(exit: (code: number) => void): AbortSignal {
   const shutdown = new AbortController();
+  let firstAtMs = 0;
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (!shutdown.signal.aborted) {
+        firstAtMs = performance.now();
         shutdown.abort(signal);
         return;
       }
+      if (performance.now() - firstAtMs < SAME_SIGNAL_MS) return;
       for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGKILL");
       exit(ExitCode[signal]);
     });

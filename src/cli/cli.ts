@@ -1,0 +1,118 @@
+// The command line: finds the command, prints help, turns what is thrown into one line.
+//
+// Commands are loaded when they are called, because `sluice send` has no use for the Kafka client's 30 MB and
+// `sluice --help` has none for anything. Only main.ts exits the process; this returns the code.
+
+import { readFileSync } from "node:fs";
+import type { Writable } from "node:stream";
+import type { Command } from "./command.ts";
+import { generalHelp } from "./help.ts";
+import { CliError, type CliIo, Exit, messageOf, printLines } from "./io.ts";
+
+export type { CliIo } from "./io.ts";
+
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+const COMMANDS: readonly Entry[] = [
+  {
+    name: "serve",
+    summary: "Run the service: take events over gRPC and bring them to Kafka, or keep them in the spool.",
+    load: async () => (await import("./serve.ts")).serve,
+  },
+  {
+    name: "send",
+    summary: "Send the records of files or of standard input to a service.",
+    load: async () => (await import("./send.ts")).send,
+  },
+  {
+    name: "tail",
+    summary: "Print the events of a topic, from Kafka or from the spool.",
+    load: async () => (await import("./tail.ts")).tail,
+  },
+  {
+    name: "doctor",
+    summary: "Check configuration, brokers, topics and host, and say what to do.",
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
+];
+
+const HINT = "`sluice --help` lists the commands";
+
+/**
+ * Runs one command.
+ * @param argv the arguments after the program's name.
+ * @returns the exit code: 0 done; 1 something failed, and it was said what; 2 the command line or configuration is wrong.
+ */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  let broken: NodeJS.ErrnoException | undefined;
+  const onError = (error: NodeJS.ErrnoException) => {
+    broken ??= error;
+  };
+  // For good: an error may come at any time, and nobody else listens.
+  io.stdout.on("error", onError);
+  const code = await dispatch(argv, io);
+  await flushed(io.stdout);
+  // Whoever reads our output may stop before we do, as `head` does; that is no failure.
+  if (broken === undefined || broken.code === "EPIPE") return code;
+  printLines(io.stderr, [`sluice: the output cannot be written: ${broken.message}`]);
+  return Exit.FAILED;
+}
+
+/** Resolves when everything is written, or never will be. */
+function flushed(out: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    out.write("", () => {
+      setImmediate(resolve);
+    });
+  });
+}
+
+async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
+  const [name, ...args] = argv;
+  if (name === "--version" || name === "-v") {
+    printLines(io.stdout, [version()]);
+    return Exit.OK;
+  }
+  if (name === "help" && args.length > 0) return dispatch([...args, "--help"], io);
+  if (name === "--help" || name === "-h" || name === "help") {
+    printLines(io.stdout, generalHelp(COMMANDS));
+    return Exit.OK;
+  }
+  const entry = COMMANDS.find((each) => each.name === name);
+  if (entry === undefined) {
+    const what = name === undefined ? "a command is missing" : `${JSON.stringify(name)} is not a command`;
+    printLines(io.stderr, [`sluice: ${what}; ${HINT}`]);
+    return Exit.USAGE;
+  }
+  const command = await entry.load();
+  if (asksForHelp(args)) {
+    printLines(io.stdout, [entry.summary, "", ...command.help()]);
+    return Exit.OK;
+  }
+  try {
+    return await command.run(args, io);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    printLines(io.stderr, [`sluice ${entry.name}: ${messageOf(error)}`]);
+    return Exit.FAILED;
+  }
+}
+
+/** What follows `--` is not for us. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const ours = end === -1 ? args : args.slice(0, end);
+  return ours.includes("--help") || ours.includes("-h");
+}
+
+/** The package's version; package.json is two folders up, in the repository and in the package. */
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return version;
+}

@@ -1,0 +1,45 @@
+// `sluice serve`: reads the configuration and hands the process to the supervisor.
+
+import { accessSync, constants } from "node:fs";
+import { type Config, loadConfig } from "../config.ts";
+import { createLogger } from "../telemetry/log.ts";
+import { type Command, printMistakes } from "./command.ts";
+import { type About, commandHelp, configRows } from "./help.ts";
+import { Exit, messageOf } from "./io.ts";
+
+const about: About = {
+  name: "serve",
+  positionals: "",
+  notes: [
+    "Every option is an environment variable, too: --grpc-listen is GRPC_LISTEN. Flags win.",
+    "SIGTERM or SIGINT drains: streams are told to go elsewhere, what was taken is settled, the exit code is 0.",
+  ],
+  examples: ["sluice serve", "KAFKA_BROKERS=127.0.0.1:9092 sluice serve --workers 2"],
+};
+
+/** Files that the configuration names and that have to be there before anything starts. */
+function missingFiles(config: Config): string[] {
+  if (config.kafkaTlsCaFile === undefined) return [];
+  try {
+    accessSync(config.kafkaTlsCaFile, constants.R_OK);
+    return [];
+  } catch (error) {
+    return [`KAFKA_TLS_CA_FILE: ${messageOf(error)}; give a PEM file that can be read`];
+  }
+}
+
+export const serve: Command = {
+  help: () => commandHelp(about, configRows()),
+  run: async (args, io) => {
+    const loaded = loadConfig(io.env, args);
+    const errors = loaded.ok ? missingFiles(loaded.config) : loaded.errors;
+    if (!loaded.ok || errors.length > 0) {
+      printMistakes(io, "serve", errors);
+      return Exit.USAGE;
+    }
+    const { config } = loaded;
+    const { runSupervisor } = await import("../supervisor/supervisor.ts");
+    const log = createLogger({ level: config.logLevel, name: "supervisor" });
+    return runSupervisor(config, log, io.shutdown);
+  },
+};

@@ -1,0 +1,13 @@
+// The published SDK: what `import ... from "sluice"` gives.
+
+export type { BatchInit, EventInit, HeaderInit } from "./batch.ts";
+export { connect, type ConnectOptions, SluiceClient, type UnaryOptions } from "./client.ts";
+export { type FieldViolation, type Outcome, type RetryOptions, SluiceError } from "./errors.ts";
+export { type PublishOptions, PublishStream, type StreamOptions } from "./stream.ts";
+export {
+  Durability,
+  type EventFailure,
+  type Placement,
+  type PublishResponse,
+  Reason,
+} from "../gen/sluice/v1/ingest_pb.js";

@@ -1,0 +1,190 @@
+// The option table: every setting of the service, its default and its meaning.
+//
+// It is data alone. config.ts reads the environment and the flags by it and renders it as --help and as documentation.
+
+import { availableParallelism } from "node:os";
+import {
+  type Address,
+  boolean,
+  brokerList,
+  bytes,
+  duration,
+  integer,
+  type Kind,
+  listenAddress,
+  oneOf,
+  path,
+  text,
+} from "./kinds.ts";
+
+export interface Option<T> {
+  /** The environment variable. */
+  readonly name: string;
+  readonly kind: Kind<unknown>;
+  readonly byDefault: () => T;
+  /** The default as people read it. */
+  readonly defaultText: string;
+  /** One sentence. */
+  readonly meaning: string;
+  /** Never printed. */
+  readonly secret: boolean;
+}
+
+/** What `--help` says of an option that nothing is given for. */
+export const NONE = "none";
+export const CORES = "the cores available";
+
+/** An option whose default is written as its users would write it. */
+function option<T>(name: string, kind: Kind<T>, defaultText: string, meaning: string): Option<T> {
+  const byDefault = () => {
+    const read = kind.parse(defaultText);
+    if (!("value" in read)) throw new Error(`the default of ${name} is not ${read.right}`);
+    return read.value;
+  };
+  return { name, kind, byDefault, defaultText, meaning, secret: false };
+}
+
+/** An option that may be absent. */
+function optional<T>(name: string, kind: Kind<T>, meaning: string, secret = false): Option<T | undefined> {
+  return { name, kind, byDefault: () => undefined, defaultText: NONE, meaning, secret };
+}
+
+const KIB = 1024;
+const MIB = KIB ** 2;
+const GIB = KIB ** 3;
+const HOUR = 3_600_000;
+
+export const OPTIONS = {
+  grpcListen: option(
+    "GRPC_LISTEN",
+    listenAddress,
+    "127.0.0.1:50051",
+    "Where events are taken; port 0 is any free one.",
+  ),
+  adminListen: option(
+    "ADMIN_LISTEN",
+    listenAddress,
+    "127.0.0.1:9464",
+    "Where /metrics, /debug/pprof/, /healthz and /readyz are served; it has no access control, so keep it inside.",
+  ),
+  workers: { ...option("WORKERS", integer(1, 512), CORES, "Worker processes."), byDefault: availableParallelism },
+  kafkaBrokers: {
+    ...option(
+      "KAFKA_BROKERS",
+      brokerList,
+      NONE,
+      "Kafka's bootstrap brokers; with none, events are kept in the spool and acknowledged as PERSISTED.",
+    ),
+    byDefault: (): readonly Address[] => [],
+  },
+  kafkaClient: option("KAFKA_CLIENT", oneOf("direct", "kafkajs"), "direct", "The Kafka client that produces."),
+  grpcServer: option("GRPC_SERVER", oneOf("grpc-js"), "grpc-js", "The gRPC server."),
+  dataDir: option(
+    "DATA_DIR",
+    path,
+    "./data",
+    "The directory of the spool; it has to be on a disk that keeps its data.",
+  ),
+  logLevel: option(
+    "LOG_LEVEL",
+    oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),
+    "info",
+    "The least level that is logged, as JSON lines on standard error.",
+  ),
+
+  kafkaClientId: option("KAFKA_CLIENT_ID", text("NAME"), "sluice", "The client id that brokers log and set quotas by."),
+  kafkaAutoCreateTopics: option(
+    "KAFKA_AUTO_CREATE_TOPICS",
+    boolean,
+    "false",
+    "Lets brokers create a topic that does not exist, where they allow it; otherwise its events fail.",
+  ),
+  kafkaConnectTimeoutMs: option(
+    "KAFKA_CONNECT_TIMEOUT",
+    duration(10, HOUR),
+    "5s",
+    "How long a connection to a broker may take, TLS and SASL included.",
+  ),
+  kafkaRequestTimeoutMs: option(
+    "KAFKA_REQUEST_TIMEOUT",
+    duration(10, HOUR),
+    "30s",
+    "How long a broker may take to answer a request.",
+  ),
+  kafkaMetadataMaxAgeMs: option(
+    "KAFKA_METADATA_MAX_AGE",
+    duration(100, 24 * HOUR),
+    "60s",
+    "How old the knowledge of topics and leaders may get before it is fetched again.",
+  ),
+  kafkaTls: option("KAFKA_TLS", boolean, "false", "Speaks TLS to brokers."),
+  kafkaTlsCaFile: optional(
+    "KAFKA_TLS_CA_FILE",
+    path,
+    "The PEM file of the authorities that may sign brokers' certificates, instead of the system's.",
+  ),
+  kafkaSaslMechanism: optional(
+    "KAFKA_SASL_MECHANISM",
+    oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "How to authenticate to brokers.",
+  ),
+  kafkaSaslUsername: optional("KAFKA_SASL_USERNAME", text("NAME"), "The user that authenticates to brokers."),
+  kafkaSaslPassword: optional(
+    "KAFKA_SASL_PASSWORD",
+    text("SECRET"),
+    "That user's password; set it in the environment, since flags show up in process lists.",
+    true,
+  ),
+
+  lingerMs: option(
+    "LINGER",
+    duration(0, 60_000),
+    "5ms",
+    "How long a record batch waits to be filled while another of its partition is in flight.",
+  ),
+  recordBatchBytesMax: option(
+    "RECORD_BATCH_BYTES_MAX",
+    bytes(KIB, 64 * MIB),
+    "256KiB",
+    "The size at which a record batch is sealed; topics that take less are given less.",
+  ),
+  admittedBytesMax: option(
+    "ADMITTED_BYTES_MAX",
+    bytes(64 * KIB, 64 * GIB),
+    "64MiB",
+    "The bytes of batches that a worker holds without an answer; beyond it streams are not read.",
+  ),
+  admissionTimeoutMs: option(
+    "ADMISSION_TIMEOUT",
+    duration(0, HOUR),
+    "5s",
+    "How long a batch waits for room before it is refused with RESOURCE_EXHAUSTED.",
+  ),
+  grpcMessageBytesMax: option("GRPC_MESSAGE_BYTES_MAX", bytes(KIB, GIB), "4MiB", "The largest request message."),
+  publishEventsMax: option("PUBLISH_EVENTS_MAX", integer(1, 1_000_000), "65536", "The most events in one batch."),
+  drainTimeoutMs: option(
+    "DRAIN_TIMEOUT",
+    duration(0, HOUR),
+    "20s",
+    "How long a worker that ends may take to settle what it has taken; keep it below the grace period of what stops it.",
+  ),
+  spoolBytesMax: option(
+    "SPOOL_BYTES_MAX",
+    bytes(MIB, 64 * 1024 * GIB),
+    "10GiB",
+    "The spool's cap over all workers; beyond it PERSISTED batches are refused with RESOURCE_EXHAUSTED.",
+  ),
+  spoolSegmentBytes: option(
+    "SPOOL_SEGMENT_BYTES",
+    bytes(64 * KIB, 4 * GIB),
+    "64MiB",
+    "The size of one of the spool's files; disk is given back a file at a time.",
+  ),
+} as const;
+
+type Options = typeof OPTIONS;
+export type Key = keyof Options;
+type Value<K extends Key> = Options[K] extends Option<infer T> ? T : never;
+
+/** The service's configuration: plain data, deeply frozen. Bytes are bytes, keys that end in `Ms` are milliseconds. */
+export type Config = { readonly [K in Key]: Value<K> };

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import test, { type TestContext } from "node:test";
+import { judgeTopic, releaseOf, type TopicFacts } from "../../src/cli/doctor/brokers.ts";
+import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "../../src/cli/doctor/host.ts";
+import { checkService } from "../../src/cli/doctor/service.ts";
+import { type Config, loadConfig } from "../../src/config.ts";
+import { Files, run } from "./support.ts";
+
+function config(env: Record<string, string>): Config {
+  const loaded = loadConfig(env);
+  assert.ok(loaded.ok);
+  return loaded.config;
+}
+
+const levels = (findings: readonly Finding[]) => findings.map(({ level }) => level);
+
+test("whatever is not ok says what to do", () => {
+  const topic: TopicFacts = { name: "t", partitions: [], minInSyncReplicas: 1, maxMessageBytes: 1, compacted: false };
+  const findings = [
+    checkNode("v20.1.0"),
+    checkOpenFiles(1024),
+    ...judgeTopic({ ...topic, partitions: [{ leader: -1, replicas: 1, inSync: 0 }] }),
+  ];
+  for (const { level, remedy } of findings) assert.equal(remedy === undefined, level === "ok");
+});
+
+test("an old Node.js is an error", () => {
+  assert.equal(checkNode("v24.0.0").level, "ok");
+  assert.equal(checkNode("v22.18.0").level, "error");
+});
+
+test("a low limit of open files is a warning", () => {
+  assert.ok(openFilesLimit() > 0);
+  assert.deepEqual(
+    [4096, 1024, Infinity].map((limit) => checkOpenFiles(limit).level),
+    ["ok", "warning", "ok"],
+  );
+});
+
+test("a data directory that is not there yet is fine where it can be made", () => {
+  using files = new Files();
+  const dataDir = `${files.directory}/a/b`;
+  assert.equal(checkDisk(config({ DATA_DIR: dataDir }))[0]?.message, `${dataDir} will be made in ${files.directory}`);
+  assert.equal(checkDisk(config({ DATA_DIR: files.directory }))[0]?.message, `${files.directory} can be written`);
+  const file = files.write("file", "");
+  assert.deepEqual(checkDisk(config({ DATA_DIR: file }))[0], {
+    level: "error",
+    subject: "DATA_DIR",
+    message: `${file} is not a directory`,
+    remedy: "make the directory and give it to the user that runs the service, or set DATA_DIR",
+  });
+});
+
+test("a disk with less room than the spool may take is a warning", () => {
+  using files = new Files();
+  const findings = (spoolBytesMax: string) =>
+    checkDisk(config({ DATA_DIR: files.directory, SPOOL_BYTES_MAX: spoolBytesMax })).filter(
+      ({ subject }) => subject === "disk",
+    );
+  assert.deepEqual(levels(findings("64MiB")), ["ok"]);
+  assert.deepEqual(levels(findings("64TiB")), ["warning"]);
+});
+
+test("which Kafka it is shows in its newest version of Produce", () => {
+  assert.deepEqual([13, 12, 11, 10, 9, 8, -1].map(releaseOf), [
+    "4.1 or newer",
+    "4.0",
+    "3.8 or 3.9",
+    "3.7",
+    "2.8 to 3.6",
+    undefined,
+    undefined,
+  ]);
+});
+
+test("a topic is judged by whether it takes events now, and when a broker is lost", () => {
+  const judge = (replicas: number, inSync: number, min: number, leader = 0) =>
+    levels(
+      judgeTopic({
+        name: "t",
+        partitions: [{ leader, replicas, inSync }],
+        minInSyncReplicas: min,
+        maxMessageBytes: 1_048_588,
+        compacted: false,
+      }),
+    ).slice(1);
+  assert.deepEqual(judge(3, 3, 2), []);
+  assert.deepEqual(judge(1, 1, 1), ["warning"]);
+  assert.deepEqual(judge(3, 3, 1), ["warning"]);
+  assert.deepEqual(judge(3, 3, 3), ["warning"]);
+  assert.deepEqual(judge(3, 1, 2), ["error"]);
+  assert.deepEqual(judge(1, 1, 2), ["error"]);
+  assert.deepEqual(judge(3, 2, 2, -1), ["error"]);
+});
+
+/** Answers these paths as an admin port would. */
+async function adminPort(t: TestContext, pages: Record<string, [status: number, body: string]>): Promise<Config> {
+  const server: Server = createServer((request, response) => {
+    const [status, body] = pages[request.url ?? ""] ?? [404, ""];
+    response.writeHead(status).end(body);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return config({ ADMIN_LISTEN: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
+
+test("a service that is ready and whose ledger agrees is ok", async (t) => {
+  const metrics = 'sluice_events_received_total{topic="a"} 3\nsluice_events_in_flight{topic="a"} 3\n';
+  const { adminListen } = await adminPort(t, { "/readyz": [200, "{}"], "/metrics": [200, metrics] });
+  const findings = await checkService(adminListen);
+  assert.deepEqual(levels(findings), ["ok", "ok"]);
+  assert.equal(findings[1]?.message, "agrees: 3 received, 0 stored, 0 failed, 3 in flight, 0 in the spool");
+});
+
+test("a service that is not ready says why, and a ledger that does not agree is an error", async (t) => {
+  const problems = [{ reason: "draining" }, { worker: "1", reason: "no broker answers" }];
+  const { adminListen } = await adminPort(t, {
+    "/readyz": [503, JSON.stringify({ ready: false, problems })],
+    "/metrics": [200, 'sluice_events_received_total{topic="a"} 3\n'],
+  });
+  const findings = await checkService(adminListen);
+  assert.deepEqual(
+    findings.map(({ level, message }) => [level, message]),
+    [
+      ["error", "not ready: draining; worker 1: no broker answers"],
+      ["error", "received 3 is not stored 0 + failed 0 + in flight 0"],
+    ],
+  );
+});
+
+test("that no service runs is no mistake", async (t) => {
+  const { adminListen } = await adminPort(t, {});
+  const { host } = adminListen;
+  // The port of a server that is gone.
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  const [finding] = await checkService({ host, port });
+  assert.equal(finding?.level, "ok");
+});
+
+test("the findings are a table or JSON, and an error makes the exit code 1", async () => {
+  using files = new Files();
+  const env = { DATA_DIR: files.directory, ADMIN_LISTEN: "127.0.0.1:0" };
+  const good = await run(["doctor"], { env });
+  assert.equal(good.code, 0, good.stdout);
+  assert.match(good.stdout, /^ok +configuration +gRPC on 127\.0\.0\.1:50051, \d+ workers?, no Kafka/m);
+  const bad = await run(["doctor", "--json", "--topic", "t"], { env });
+  assert.equal(bad.code, 1);
+  const findings = JSON.parse(bad.stdout) as Finding[];
+  assert.deepEqual(
+    findings.find(({ subject }) => subject === "topic t"),
+    {
+      level: "error",
+      subject: "topic t",
+      message: "cannot be looked at: KAFKA_BROKERS is not set",
+      remedy: "set KAFKA_BROKERS",
+    },
+  );
+});
+
+test("a wrong configuration is found like everything else", async () => {
+  const { code, stdout } = await run(["doctor"], { env: { WORKERS: "0" } });
+  assert.equal(code, 1);
+  assert.match(stdout, /^error +configuration +WORKERS: "0" is not right; give a whole number from 1 to 512$/m);
+  assert.match(stdout, /^1 error, \d+ warnings?$/m);
+});
+
+test("a broker that does not answer is an error that says what to check", async () => {
+  using files = new Files();
+  const env = {
+    DATA_DIR: files.directory,
+    ADMIN_LISTEN: "127.0.0.1:0",
+    KAFKA_BROKERS: "127.0.0.1:1",
+    KAFKA_CONNECT_TIMEOUT: "1s",
+  };
+  const { code, stdout } = await run(["doctor", "--topic", "t"], { env });
+  assert.equal(code, 1);
+  assert.match(stdout, /^error +broker 127\.0\.0\.1:1 +cannot be used: connect ECONNREFUSED 127\.0\.0\.1:1$/m);
+  assert.doesNotMatch(stdout, /topic t/);
+});
