@@ -37,10 +37,10 @@ const valuesOf = (declared: EnumDescriptorProto) => declared.value.map(({ name, 
 
 test("the generated code is the contract's", () => {
   const { file, root } = readProto();
-  const messages = (all: readonly DescMessage[]) => all.map(({ proto }) => [proto.name, fieldsOf(proto)]);
-  const sorted = <T extends readonly [string, unknown]>(all: readonly T[]) => Object.fromEntries(all);
+  const messages = (all: readonly DescMessage[]) => all.map(({ proto }) => [proto.name, fieldsOf(proto)] as const);
+  const sorted = (all: readonly (readonly [string, unknown])[]) => Object.fromEntries(all);
   assert.deepEqual(
-    sorted(messages(generated.messages) as [string, string[]][]),
+    sorted(messages(generated.messages)),
     sorted(file.messageType.map((message) => [message.name, fieldsOf(message)] as const)),
   );
   assert.deepEqual(

@@ -66,12 +66,13 @@ export class BehindSpool {
   }
 
   #workOff(partitions: Map<number, Waiting[]>, partition: number): void {
-    const line = partitions.get(partition);
-    while (line !== undefined && line.length > 0) {
-      const { way, batch, settler } = line[0]!;
-      if (!this.#pass(way, batch, settler)) return;
-      line.shift();
+    const line = partitions.get(partition) ?? [];
+    let passed = 0;
+    for (const { way, batch, settler } of line) {
+      if (!this.#pass(way, batch, settler)) break;
+      passed++;
     }
-    partitions.delete(partition);
+    if (passed === line.length) partitions.delete(partition);
+    else line.splice(0, passed);
   }
 }

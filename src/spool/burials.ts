@@ -70,7 +70,8 @@ export class Burials {
         bytes: batch.bytes,
       });
     } catch (thrown) {
-      if (this.#error === undefined) this.#log.error({ topic, err: thrown }, "dead letters cannot be written; they wait");
+      if (this.#error === undefined)
+        this.#log.error({ topic, err: thrown }, "dead letters cannot be written; they wait");
       this.#error = IngestError.from(thrown);
       return false;
     }

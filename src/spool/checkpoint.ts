@@ -33,7 +33,16 @@ export interface Checkpoint {
 
 const MAGIC = Buffer.from("SLUICECP", "latin1");
 const VERSION = 1;
-const AT = { version: 8, spoolId: 12, through: 28, lowWater: 36, nextSegmentId: 44, segments: 52, stamps: 56, list: 60 } as const;
+const AT = {
+  version: 8,
+  spoolId: 12,
+  through: 28,
+  lowWater: 36,
+  nextSegmentId: 44,
+  segments: 52,
+  stamps: 56,
+  list: 60,
+} as const;
 const SEGMENT_BYTES = 20;
 const CRC_BYTES = 4;
 

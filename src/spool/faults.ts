@@ -40,7 +40,11 @@ export class Faults {
   }
 
   /** @param message one sentence for the operator: what, where, and what follows from it. */
-  tell(kind: FaultKind, message: string, details: { readonly error?: unknown; readonly [field: string]: unknown }): void {
+  tell(
+    kind: FaultKind,
+    message: string,
+    details: { readonly error?: unknown; readonly [field: string]: unknown },
+  ): void {
     this.#metrics.spoolErrors.with(kind).inc();
     const { error, ...fields } = details;
     const line = error === undefined ? fields : { ...fields, err: error };

@@ -131,12 +131,7 @@ export class Flight {
   #inFlight = 0;
 
   /** @param landed called when everything that was sent is told of. */
-  constructor(
-    index: number,
-    entry: LaneEntry,
-    batches: readonly SealedBatch[],
-    landed: (flight: Flight) => void,
-  ) {
+  constructor(index: number, entry: LaneEntry, batches: readonly SealedBatch[], landed: (flight: Flight) => void) {
     this.index = index;
     this.entry = entry;
     this.#landed = landed;

@@ -208,11 +208,15 @@ export class Forwarder implements Component {
     const code = errorCode(cause);
     forwarder.readFailures++;
     if (cause instanceof DamagedBatch || code === "ENOENT" || (code === "EIO" && forwarder.readFailures >= READS_MAX)) {
-      this.#faults.tell(FaultKind.CORRUPT, `a batch of ${entry.count} events cannot be read back: ${why}`, { error: cause });
+      this.#faults.tell(FaultKind.CORRUPT, `a batch of ${entry.count} events cannot be read back: ${why}`, {
+        error: cause,
+      });
       const { topic, partition } = forwarder.lane;
       const bytes = cause instanceof DamagedBatch ? cause.bytes : Buffer.alloc(0);
       const batch = { topic, partition, count: entry.count, bytes };
-      const error = new IngestError(Code.INTERNAL, `the spool's bytes are damaged: ${why}`, { reason: Reason.REJECTED });
+      const error = new IngestError(Code.INTERNAL, `the spool's bytes are damaged: ${why}`, {
+        reason: Reason.REJECTED,
+      });
       void this.#bury(forwarder, forwarder.lane.take(), entry, [{ batch, first: 0, count: entry.count, error }]);
       this.#enqueue(forwarder);
       return;

@@ -25,6 +25,8 @@ interface Columns {
 }
 
 function columns(capacity: number): Columns {
+  const segment: (SegmentState | undefined)[] = [];
+  segment.length = capacity;
   return {
     order: new Float64Array(capacity),
     sequence: new Float64Array(capacity),
@@ -33,7 +35,7 @@ function columns(capacity: number): Columns {
     bytes: new Uint32Array(capacity),
     count: new Uint32Array(capacity),
     done: new Uint8Array(capacity),
-    segment: Array.from<SegmentState | undefined>({ length: capacity }),
+    segment,
   };
 }
 

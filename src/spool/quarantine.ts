@@ -53,7 +53,9 @@ export async function copyAside(
   const name = segmentName(segmentId);
   const copy = `${dir}/${NAME}/${name}-${from}-${to}`;
   const what =
-    kind === FaultKind.TORN_TAIL ? "has a hole where the last write was cut off" : "is damaged; the batches around it are served";
+    kind === FaultKind.TORN_TAIL
+      ? "has a hole where the last write was cut off"
+      : "is damaged; the batches around it are served";
   try {
     await makeDurableDirectory(fs, `${dir}/${NAME}`);
     const out = await fs.open(copy, "create");

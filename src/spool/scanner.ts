@@ -117,7 +117,8 @@ export class SegmentScanner {
       }
       // Not an entry: go to the next place that has the mark where an entry has it.
       const mark = loaded.indexOf(this.#markBytes, at + 1 + MARK_OFFSET);
-      this.#position = this.#start + (mark < 0 ? Math.max(at + 1, this.#length - ENTRY_HEADER_BYTES + 1) : mark - MARK_OFFSET);
+      this.#position =
+        this.#start + (mark < 0 ? Math.max(at + 1, this.#length - ENTRY_HEADER_BYTES + 1) : mark - MARK_OFFSET);
     }
   }
 

@@ -56,3 +56,16 @@ export class SegmentState {
     this.#done.set(bits);
   }
 }
+
+/** The segment that holds the entry with this number, of segments in order; undefined if none does. */
+export function findSegment(segments: readonly SegmentState[], sequence: number): SegmentState | undefined {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (segments[middle]!.firstSequence <= sequence) low = middle + 1;
+    else high = middle;
+  }
+  const segment = segments[low - 1];
+  return segment !== undefined && sequence < segment.firstSequence + segment.entries ? segment : undefined;
+}

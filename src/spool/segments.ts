@@ -7,8 +7,7 @@ import { writeCheckpoint } from "./checkpoint.ts";
 import type { Stamp } from "./entries.ts";
 import { FaultKind, type Faults } from "./faults.ts";
 import { errorCode, type FileSystem, isFull } from "./file-system.ts";
-import { findSegment } from "./recovery.ts";
-import type { SegmentState } from "./segment-state.ts";
+import { findSegment, type SegmentState } from "./segment-state.ts";
 
 /** What a checkpoint tells beside the segments. */
 export interface LogPosition {
@@ -53,6 +52,13 @@ export class Segments {
 
   get stamps(): ReadonlyMap<number, readonly Stamp[]> {
     return this.#stamps;
+  }
+
+  /** The last stamp of a batch's partition is the one that counts. */
+  addStamp(stamp: Stamp): void {
+    const others = (this.#stamps.get(stamp.batch) ?? []).filter(({ partition }) => partition !== stamp.partition);
+    this.#stamps.set(stamp.batch, [...others, stamp]);
+    this.#changed = true;
   }
 
   /** Is the entry with this number on disk, as far as it was synced and not deleted? */

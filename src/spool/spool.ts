@@ -16,13 +16,12 @@ import type { BatchSettler, SealedBatch } from "../ingest/producer.ts";
 import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Backlog, type CaughtUpListener, type TopicBacklog } from "./backlog.ts";
+import { Backlog, type CaughtUpListener } from "./backlog.ts";
 import { decodeBatch, encodeBatchHead, EntryType } from "./entries.ts";
-import type { FileSystem } from "./file-system.ts";
 import { Lane, type LaneEntry } from "./lane.ts";
-import { type AppendListener, SegmentLog, type SpoolDependencies } from "./segment-log.ts";
+import { PendingBatch, type PendingBatches } from "./pending-batch.ts";
+import { SegmentLog, type SpoolDependencies } from "./segment-log.ts";
 import { ENTRY_BYTES_MAX, SegmentKind } from "./segment.ts";
-import type { SegmentState } from "./segment-state.ts";
 
 export interface SpoolOptions {
   /** An absolute path; created if need be. */
@@ -31,7 +30,7 @@ export interface SpoolOptions {
   readonly adopt?: readonly string[];
   /** No batch is taken that would make the own directory's segments larger than this. */
   readonly bytesMax: number;
-  /** A segment is closed, and can be deleted, once it has this many bytes. */
+  /** A segment is closed, and can be deleted, once it has this many bytes, or a quarter of `bytesMax` if that is less. */
   readonly segmentBytes: number;
 }
 
@@ -44,52 +43,7 @@ const TICK_MS = 1000;
 /** A directory that another process still holds is tried again after so many ticks. */
 const ADOPT_TICKS = 5;
 const CAP_RETRY_MS = 1000;
-
-/** One batch between `append` and its sync. */
-class Pending implements AppendListener {
-  readonly #spool: PendingOwner;
-  readonly #batch: SealedBatch;
-  readonly #settler: BatchSettler;
-  readonly #topic: TopicBacklog;
-  readonly #lane: Lane;
-  readonly #persistedAtMs: number;
-
-  constructor(
-    spool: PendingOwner,
-    batch: SealedBatch,
-    settler: BatchSettler,
-    topic: TopicBacklog,
-    lane: Lane,
-    persistedAtMs: number,
-  ) {
-    this.#spool = spool;
-    this.#batch = batch;
-    this.#settler = settler;
-    this.#topic = topic;
-    this.#lane = lane;
-    this.#persistedAtMs = persistedAtMs;
-    lane.pending++;
-  }
-
-  synced(sequence: number, segment: SegmentState, position: number, bytes: number): void {
-    this.#lane.pending--;
-    const { count } = this.#batch;
-    const entry = { sequence, persistedAtMs: this.#persistedAtMs, segment, position, bytes, count };
-    this.#spool.persisted(this.#topic, this.#lane, entry);
-    this.#settler.stored(this.#batch, 0, count, -1);
-  }
-
-  failed(error: IngestError): void {
-    this.#lane.pending--;
-    this.#settler.failed(this.#batch, 0, this.#batch.count, error);
-    this.#spool.refused(this.#topic, this.#lane);
-  }
-}
-
-interface PendingOwner {
-  persisted(topic: TopicBacklog, lane: Lane, entry: Omit<LaneEntry, "order">): void;
-  refused(topic: TopicBacklog, lane: Lane): void;
-}
+const SEGMENT_BYTES_MIN = 64 * 1024;
 
 export class Spool implements Component {
   /** The lanes, for the forwarder. */
@@ -107,9 +61,10 @@ export class Spool implements Component {
   #adopting: Promise<void> = Promise.resolve();
   readonly #recovered = new Map<string, number>();
   readonly #readable: ((lane: Lane) => void)[] = [];
-  readonly #pendingOwner: PendingOwner;
+  readonly #pending: PendingBatches;
   #state: "new" | "open" | "draining" | "closed" = "new";
-  #full = false;
+  /** The size of the last batch that there was no room for. */
+  #refusedBytes = 0;
   #ticks = 0;
   #timer: Timer | undefined;
 
@@ -121,7 +76,7 @@ export class Spool implements Component {
     this.#options = options;
     this.backlogs = new Backlog(dependencies.metrics);
     this.#own = this.#newLog(options.dir);
-    this.#pendingOwner = {
+    this.#pending = {
       persisted: (topic, lane, entry) => {
         this.backlogs.push(topic, lane, entry);
         for (const listener of this.#readable) listener(lane);
@@ -168,7 +123,7 @@ export class Spool implements Component {
       this.#clock.setImmediate(() => settler.failed(batch, 0, batch.count, refusal));
       return;
     }
-    const pending = new Pending(this.#pendingOwner, batch, settler, topic, lane, nowMs);
+    const pending = new PendingBatch(this.#pending, batch, settler, topic, lane, nowMs);
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
   }
 
@@ -212,11 +167,12 @@ export class Spool implements Component {
 
   health(): SpoolHealth {
     const problems = [...this.#logs.values()].flatMap((log) => log.problem ?? []);
-    if (this.#full) {
+    if (this.#isFull(this.#refusedBytes)) {
       const { dir, bytesMax } = this.#options;
       problems.push(`the spool in ${dir} is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker)`);
     }
-    for (const dir of this.#held) problems.push(`the spool in ${dir}, of a worker that is gone, is in use by another process`);
+    for (const dir of this.#held)
+      problems.push(`the spool in ${dir}, of a worker that is gone, is in use by another process`);
     return { problems };
   }
 
@@ -243,7 +199,9 @@ export class Spool implements Component {
   }
 
   #newLog(dir: string): SegmentLog {
-    const { segmentBytes } = this.#options;
+    const { bytesMax } = this.#options;
+    // Space comes back by segments, so a small cap needs small ones.
+    const segmentBytes = Math.min(this.#options.segmentBytes, Math.max(SEGMENT_BYTES_MIN, bytesMax / 4));
     const bytesGauge = this.#metrics.spoolBytes.with();
     return new SegmentLog(this.#dependencies, { dir, kind: SegmentKind.SPOOL, segmentBytes, bytesGauge });
   }
@@ -258,11 +216,16 @@ export class Spool implements Component {
       return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE });
     }
     const { bytesMax } = this.#options;
-    this.#full = this.#own.bytes + headAndBytes > bytesMax;
-    if (!this.#full) return undefined;
+    if (!this.#isFull(headAndBytes)) return undefined;
+    this.#refusedBytes = headAndBytes;
     this.#own.releaseSpace();
     const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
     return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs: CAP_RETRY_MS });
+  }
+
+  /** Would a batch of this size be too much? */
+  #isFull(bytes: number): boolean {
+    return this.#own.bytes + bytes > this.#options.bytesMax;
   }
 
   /** Opens a directory and takes its batches into the backlog. Resolves with the events, by topic. */
@@ -311,7 +274,7 @@ export class Spool implements Component {
     topic.spooled.dec(entry.count);
     topic.forwarded.inc(entry.count - deadLettered);
     topic.deadLettered.inc(deadLettered);
-    if (this.#full) this.#own.releaseSpace();
+    if (this.#isFull(this.#refusedBytes)) this.#own.releaseSpace();
     this.backlogs.tellIfCaughtUp(topic, lane);
   }
 
@@ -330,5 +293,3 @@ export class Spool implements Component {
     this.#timer.unref?.();
   }
 }
-
-export type { CaughtUpListener, FileSystem, SpoolDependencies };
