@@ -48,6 +48,8 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
+// The test runner ends a test that takes too long so, and a signal alone tells no exit.
+process.once("SIGTERM", () => process.exit(143));
 
 export interface ServiceProcess {
   readonly child: ChildProcess;

@@ -1,0 +1,128 @@
+// The bench's command line.
+
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import type { BrokerName } from "./brokers.ts";
+import { SCENARIOS, selectScenarios, type Scenario } from "./scenarios.ts";
+import { TARGETS, type TargetName } from "./targets.ts";
+
+export interface BenchOptions {
+  readonly scenarios: readonly Scenario[];
+  readonly brokers: readonly BrokerName[];
+  readonly targets: readonly TargetName[];
+  readonly baselineDir: string | undefined;
+  readonly serviceEnv: Readonly<Record<string, string>>;
+  readonly seconds: number;
+  readonly warm: number;
+  readonly rounds: number;
+  /** Requests per second; 0: closed loop. */
+  readonly rate: number;
+  readonly headers: number;
+  readonly connections: number;
+  /** The binary of another load generator. */
+  readonly loadgen: string | undefined;
+  readonly json: string | undefined;
+}
+
+export const HELP = `Usage: npm run bench -- [options]
+
+Drives the service and the naive assembly of grpc-js, proto-loader and kafkajs with the same load, in turns, and prints
+events per CPU-second of each one's whole process tree. Read docs/benchmarks.md before quoting a number.
+
+  --broker WHICH        kafka (a real one), standin (only acknowledges) or both (kafka)
+  --target WHICH        service, naive or both (both)
+  --only NAME           this scenario; may be repeated: ${SCENARIOS.map((scenario) => scenario.name).join(", ")}
+  --seconds N           what is measured of each round (6)
+  --warm N              load before it, in seconds (3)
+  --rounds N            rounds; each drives every target once (3)
+  --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0)
+  --headers N           headers of an event (0)
+  --connections N       connections of the load client (4)
+  --baseline-dir DIR    another checkout, with its node_modules: a third target, "baseline"
+  --service-env N=V     an environment variable of the service, not of its baseline; may be repeated
+  --loadgen FILE        another load generator with the same JSON fields, instead of bench/load.ts
+  --json FILE           write everything that was measured
+  --help                this text`;
+
+/** @throws Error with one line per mistake. */
+export function parseBenchOptions(args: readonly string[]): BenchOptions | "help" {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      broker: { type: "string", default: "kafka" },
+      target: { type: "string", default: "both" },
+      only: { type: "string", multiple: true, default: [] },
+      seconds: { type: "string", default: "6" },
+      warm: { type: "string", default: "3" },
+      rounds: { type: "string", default: "3" },
+      rate: { type: "string", default: "0" },
+      headers: { type: "string", default: "0" },
+      connections: { type: "string", default: "4" },
+      "baseline-dir": { type: "string" },
+      "service-env": { type: "string", multiple: true, default: [] },
+      loadgen: { type: "string" },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const errors: string[] = [];
+  const number = (
+    name: "seconds" | "warm" | "rounds" | "rate" | "headers" | "connections",
+    min: number,
+    max: number,
+  ) => {
+    const value = Number(values[name]);
+    if (values[name] !== "" && value >= min && value <= max) return value;
+    errors.push(`--${name}: give a number from ${min} to ${max}, not "${values[name]}"`);
+    return min;
+  };
+  const choose = <T>(name: "broker" | "target", choices: Readonly<Record<string, readonly T[]>>): readonly T[] => {
+    const choice = choices[values[name]];
+    if (choice !== undefined) return choice;
+    errors.push(`--${name}: give ${Object.keys(choices).join(", ")}, not "${values[name]}"`);
+    return [];
+  };
+  const baselineDir = values["baseline-dir"] === undefined ? undefined : resolve(values["baseline-dir"]);
+  if (baselineDir !== undefined && !statSync(`${baselineDir}/src/main.ts`, { throwIfNoEntry: false })?.isFile()) {
+    errors.push(`--baseline-dir: ${baselineDir} has no src/main.ts; give a checkout of this repository`);
+  }
+  const targets = choose<TargetName>("target", { service: ["service"], naive: ["naive"], both: ["service", "naive"] });
+  const options: BenchOptions = {
+    scenarios: attempt(errors, () => selectScenarios(values.only), []),
+    brokers: choose<BrokerName>("broker", { kafka: ["kafka"], standin: ["standin"], both: ["kafka", "standin"] }),
+    targets: TARGETS.filter((name) => targets.includes(name) || (name === "baseline" && baselineDir !== undefined)),
+    baselineDir,
+    serviceEnv: attempt(errors, () => parseEnvironment(values["service-env"]), {}),
+    seconds: number("seconds", 0.5, 3600),
+    warm: number("warm", 0, 3600),
+    rounds: Math.floor(number("rounds", 1, 1000)),
+    rate: number("rate", 0, 1e7),
+    headers: Math.floor(number("headers", 0, 1000)),
+    connections: Math.floor(number("connections", 1, 10_000)),
+    loadgen: values.loadgen === undefined ? undefined : resolve(values.loadgen),
+    json: values.json === undefined ? undefined : resolve(values.json),
+  };
+  if (errors.length > 0) throw new Error(errors.join("\n"));
+  return options;
+}
+
+function attempt<T>(errors: string[], read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    errors.push(error instanceof Error ? error.message : String(error));
+    return otherwise;
+  }
+}
+
+function parseEnvironment(assignments: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    assignments.map((assignment) => {
+      const at = assignment.indexOf("=");
+      if (at < 1) throw new Error(`--service-env: give NAME=VALUE, not "${assignment}"`);
+      return [assignment.slice(0, at), assignment.slice(at + 1)];
+    }),
+  );
+}

@@ -1,0 +1,111 @@
+// Prints what was measured: where, then a block per row.
+
+import { execFileSync } from "node:child_process";
+import { availableParallelism, cpus, loadavg, release } from "node:os";
+import type { Ratio, Row, TargetLoad } from "./rows.ts";
+import { describe, SCENARIOS } from "./scenarios.ts";
+import { ROOT } from "./targets.ts";
+
+/** Where a run was made: numbers of two environments must not be compared. */
+export interface Environment {
+  readonly commit: string;
+  /** True: files differ from the commit. */
+  readonly dirty: boolean;
+  readonly node: string;
+  readonly cores: number;
+  readonly cpu: string;
+  readonly kernel: string;
+  /** The load of the last minute, before the run. */
+  readonly load_average: number;
+  readonly started: string;
+}
+
+export function environment(): Environment {
+  return {
+    commit: git("rev-parse", "HEAD") ?? "unknown",
+    dirty: (git("status", "--porcelain") ?? "") !== "",
+    node: process.version,
+    cores: availableParallelism(),
+    cpu: cpus()[0]?.model ?? "unknown",
+    kernel: release(),
+    load_average: loadavg()[0] ?? 0,
+    started: new Date().toISOString(),
+  };
+}
+
+export function formatEnvironment({ commit, dirty, node, cores, cpu, load_average }: Environment): string {
+  const state = dirty ? " with changes" : "";
+  return `commit ${commit.slice(0, 12)}${state}, Node ${node}, ${cores} cores (${cpu}), load average ${load_average.toFixed(2)}`;
+}
+
+export function formatRow(row: Row): string {
+  const scenario = SCENARIOS.find(({ name }) => name === row.scenario);
+  const title = `${row.scenario} (${row.broker}): ${scenario === undefined ? "" : describe(scenario)}`;
+  switch (row.kind) {
+    case "load":
+      return [title, ...loadTable(row.targets), ...row.ratios.map(formatRatio), ...problems(row.targets)].join("\n");
+    case "idle":
+      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(9)}${t.cpu_percent.toFixed(2)} % of a core`)].join(
+        "\n",
+      );
+    case "ready":
+      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(9)}${t.ready_ms.toFixed(0)} ms`)].join("\n");
+    default:
+      return row satisfies never;
+  }
+}
+
+interface Column {
+  readonly title: string;
+  readonly width: number;
+  readonly text: (load: TargetLoad) => string;
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString("en-US");
+
+const COLUMNS: readonly Column[] = [
+  { title: "events/CPU-s", width: 14, text: (load) => whole(load.events_per_cpu_s) },
+  { title: "events/s", width: 12, text: (load) => whole(load.events_per_s) },
+  { title: "requests/s", width: 12, text: (load) => whole(load.requests_per_s) },
+  { title: "cores", width: 8, text: (load) => load.server_cores.toFixed(2) },
+  { title: "p50 ms", width: 10, text: (load) => load.p50_ms.toFixed(2) },
+  { title: "p99 ms", width: 10, text: (load) => load.p99_ms.toFixed(2) },
+  { title: "RSS MB", width: 8, text: (load) => whole(load.rss_mb) },
+  { title: "client", width: 8, text: (load) => load.client_cores.toFixed(2) },
+];
+
+function loadTable(loads: readonly TargetLoad[]): string[] {
+  const head = `  ${"".padEnd(9)}${COLUMNS.map(({ title, width }) => title.padStart(width)).join("")}`;
+  const lines = loads.map((load) => {
+    const cells = COLUMNS.map(({ width, text }) => text(load).padStart(width));
+    return `  ${load.target.padEnd(9)}${cells.join("")}`;
+  });
+  return [head, ...lines];
+}
+
+function formatRatio({ to, median, min, max }: Ratio): string {
+  return `  service / ${to}: ${median.toFixed(2)}x events per CPU-second (rounds ${min.toFixed(2)}x to ${max.toFixed(2)}x)`;
+}
+
+/** What makes a row worthless: a server that answers without storing is fast. */
+function problems(loads: readonly TargetLoad[]): string[] {
+  return loads
+    .filter((load) => load.errors > 0 || load.failed > 0)
+    .map((load) => {
+      const first = load.first_error === null ? "" : `; the first: ${load.first_error}`;
+      return `  WRONG: ${load.target} had ${load.errors} errors and ${load.failed} failed events${first}`;
+    });
+}
+
+/** True if every request of every target was answered as stored. */
+export function sound(rows: readonly Row[]): boolean {
+  return rows.every((row) => row.kind !== "load" || problems(row.targets).length === 0);
+}
+
+function git(...args: string[]): string | undefined {
+  try {
+    return execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  } catch {
+    return undefined; // not a checkout, or no git: the run goes on
+  }
+}

@@ -1,0 +1,182 @@
+// Measures one scenario and gives its row of the report.
+//
+// All targets of a row run at the same time and are loaded in turns, A B A B, within one run: what a shared machine does
+// to one round it does to its pair, so the ratio of a pair holds where the absolute numbers do not. A target that is not
+// loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it.
+
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TOPIC } from "./brokers.ts";
+import { Child } from "./child.ts";
+import { parseLoadResult, type LoadResult } from "./load/result.ts";
+import type { BenchOptions } from "./options.ts";
+import { measureTree } from "./process-tree.ts";
+import type { LoadScenario, Scenario } from "./scenarios.ts";
+import { median } from "./statistics.ts";
+import { ROOT, startTarget, type Target, type TargetName } from "./targets.ts";
+
+const IDLE_SETTLE_MS = 3000;
+const IDLE_MS = 20_000;
+const REST_WORKERS = 2;
+/** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
+const LOAD_OVERHEAD_MS = 30_000;
+
+/** The medians of a target's rounds, and the rounds. */
+export interface TargetLoad extends Omit<LoadResult, "first_error"> {
+  readonly target: TargetName;
+  readonly first_error: string | null;
+  readonly rounds: readonly LoadResult[];
+}
+
+/** How much more events a CPU-second of the service brings in: the median of the rounds' pairs, and their range. */
+export interface Ratio {
+  readonly to: TargetName;
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export type Row = { readonly scenario: string; readonly broker: string } & (
+  | { readonly kind: "load"; readonly targets: readonly TargetLoad[]; readonly ratios: readonly Ratio[] }
+  | {
+      readonly kind: "idle";
+      readonly targets: readonly { readonly target: TargetName; readonly cpu_percent: number }[];
+    }
+  | { readonly kind: "ready"; readonly targets: readonly { readonly target: TargetName; readonly ready_ms: number }[] }
+);
+
+export interface Stage {
+  /** For the report. */
+  readonly broker: string;
+  /** undefined: no brokers. */
+  readonly bootstrap: string | undefined;
+  readonly options: BenchOptions;
+  readonly signal: AbortSignal;
+}
+
+/** @returns undefined if the scenario has none of the chosen targets: the naive assembly has no spool and no workers. */
+export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row | undefined> {
+  const ours = scenario.kind !== "load" || scenario.persisted;
+  const names = stage.options.targets.filter((name) => !ours || name !== "naive");
+  if (names.length === 0) return undefined;
+  const row = { scenario: scenario.name, broker: stage.broker };
+  switch (scenario.kind) {
+    case "load":
+      return { ...row, kind: "load", ...(await measureLoad(scenario, names, stage)) };
+    case "idle":
+      return { ...row, kind: "idle", targets: await inTurn(names, (name) => measureIdle(name, stage)) };
+    case "ready":
+      return { ...row, kind: "ready", targets: await inTurn(names, (name) => measureReady(name, stage)) };
+    default:
+      return scenario satisfies never;
+  }
+}
+
+async function measureLoad(scenario: LoadScenario, names: readonly TargetName[], stage: Stage) {
+  const { options, bootstrap, signal } = stage;
+  await using stack = new AsyncDisposableStack();
+  const targets: Target[] = [];
+  for (const name of names) {
+    targets.push(stack.use(await startTarget(name, bootstrap, 1, { ...options, signal })));
+  }
+  const rounds = names.map((): LoadResult[] => []);
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [i, target] of targets.entries()) rounds[i]!.push(await runLoad(scenario, target, stage));
+  }
+  return {
+    targets: names.map((target, i) => summarize(target, rounds[i]!)),
+    ratios: names
+      .slice(names[0] === "service" ? 1 : names.length)
+      .map((to, i) => ratio(to, rounds[0]!, rounds[i + 1]!)),
+  };
+}
+
+async function runLoad(scenario: LoadScenario, target: Target, { options, signal }: Stage): Promise<LoadResult> {
+  const withinMs = (options.warm + options.seconds) * 1000 + LOAD_OVERHEAD_MS;
+  await using child = new Child({
+    name: "the load client",
+    cwd: ROOT,
+    env: {},
+    ...loadCommand(scenario, target, options),
+  });
+  try {
+    return parseLoadResult(await child.output(withinMs, signal));
+  } catch (error) {
+    target.assertRuns(); // a target that is gone says more than the client that misses it
+    throw error;
+  }
+}
+
+/** The load client's command line, or that of another load generator. */
+function loadCommand(scenario: LoadScenario, target: Target, options: BenchOptions) {
+  const { mode, callers, window, batch, valueBytes } = scenario;
+  const { warm, seconds, rate, headers, connections, loadgen } = options;
+  if (loadgen === undefined) {
+    // prettier-ignore
+    const flags = {
+      addr: target.grpc, pid: target.pid, topic: TOPIC, mode, callers, window, batch, "value-bytes": valueBytes, headers,
+      connections, rate, warm, seconds,
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    return { command: process.execPath, args: [join(ROOT, "bench/load.ts"), ...args] };
+  }
+  // prettier-ignore
+  const flags = {
+    addr: target.grpc, pid: target.pid, topic: TOPIC, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
+    window, batch, size: valueBytes, headers, conns: connections, rate, warm: `${warm}s`, d: `${seconds}s`,
+  };
+  return { command: loadgen, args: Object.entries(flags).map(([name, value]) => `-${name}=${value}`) };
+}
+
+function summarize(target: TargetName, rounds: readonly LoadResult[]): TargetLoad {
+  const medianOf = (field: keyof Omit<LoadResult, "first_error">) => median(rounds.map((round) => round[field]));
+  const sumOf = (field: "errors" | "failed") => rounds.reduce((sum, round) => sum + round[field], 0);
+  return {
+    target,
+    requests_per_s: medianOf("requests_per_s"),
+    events_per_s: medianOf("events_per_s"),
+    mb_per_s: medianOf("mb_per_s"),
+    p50_ms: medianOf("p50_ms"),
+    p99_ms: medianOf("p99_ms"),
+    p999_ms: medianOf("p999_ms"),
+    errors: sumOf("errors"),
+    failed: sumOf("failed"),
+    first_error: rounds.find((round) => round.first_error !== null)?.first_error ?? null,
+    client_cores: medianOf("client_cores"),
+    server_cores: medianOf("server_cores"),
+    rss_mb: Math.max(...rounds.map((round) => round.rss_mb)),
+    events_per_cpu_s: medianOf("events_per_cpu_s"),
+    requests_per_cpu_s: medianOf("requests_per_cpu_s"),
+    rounds,
+  };
+}
+
+function ratio(to: TargetName, ours: readonly LoadResult[], theirs: readonly LoadResult[]): Ratio {
+  const pairs = ours.map((our, round) => our.events_per_cpu_s / theirs[round]!.events_per_cpu_s);
+  return { to, median: median(pairs), min: Math.min(...pairs), max: Math.max(...pairs) };
+}
+
+async function measureIdle(target: TargetName, { options, bootstrap, signal }: Stage) {
+  await using started = await startTarget(target, bootstrap, REST_WORKERS, { ...options, signal });
+  await sleep(IDLE_SETTLE_MS, undefined, { signal });
+  const startMs = performance.now();
+  const before = measureTree(started.pid).cpuSeconds;
+  await sleep(IDLE_MS, undefined, { signal });
+  const used = measureTree(started.pid).cpuSeconds - before;
+  return { target, cpu_percent: (100_000 * used) / (performance.now() - startMs) };
+}
+
+async function measureReady(target: TargetName, { options, bootstrap, signal }: Stage) {
+  const times: number[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    await using started = await startTarget(target, bootstrap, REST_WORKERS, { ...options, signal });
+    times.push(started.readyMs);
+  }
+  return { target, ready_ms: median(times) };
+}
+
+async function inTurn<T>(names: readonly TargetName[], measure: (name: TargetName) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (const name of names) results.push(await measure(name));
+  return results;
+}

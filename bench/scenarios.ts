@@ -1,0 +1,68 @@
+// The loads that the bench puts on every target. The names are kept over versions, so that runs can be compared.
+
+/** A load on one target after the other. */
+export interface LoadScenario {
+  readonly kind: "load";
+  readonly name: string;
+  readonly mode: "unary" | "stream";
+  /** Concurrent callers (unary) or streams. */
+  readonly callers: number;
+  /** Unanswered requests of a stream; 1 for unary callers. */
+  readonly window: number;
+  /** Events of a request. */
+  readonly batch: number;
+  /** Bytes of an event's value. */
+  readonly valueBytes: number;
+  /** True: the service has no brokers and stores on its spool. */
+  readonly persisted: boolean;
+}
+
+/** What the service takes of a core without any load; with two workers. */
+export interface IdleScenario {
+  readonly kind: "idle";
+  readonly name: string;
+}
+
+/** How long the service takes to start; with two workers. */
+export interface ReadyScenario {
+  readonly kind: "ready";
+  readonly name: string;
+}
+
+export type Scenario = LoadScenario | IdleScenario | ReadyScenario;
+
+const load = (
+  name: string,
+  shape: Pick<LoadScenario, "mode" | "callers" | "batch" | "valueBytes"> & { window?: number },
+) => ({ kind: "load", name, window: 1, persisted: false, ...shape }) as const satisfies LoadScenario;
+
+export const SCENARIOS: readonly Scenario[] = [
+  load("streams-100", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }),
+  load("unary-100", { mode: "unary", callers: 64, batch: 100, valueBytes: 200 }),
+  load("unary-1", { mode: "unary", callers: 200, batch: 1, valueBytes: 200 }),
+  load("unary-100-1k", { mode: "unary", callers: 64, batch: 100, valueBytes: 1024 }),
+  load("streams-1", { mode: "stream", callers: 16, window: 64, batch: 1, valueBytes: 200 }),
+  { ...load("persisted", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }), persisted: true },
+  { kind: "idle", name: "idle" },
+  { kind: "ready", name: "ready" },
+];
+
+/** The scenarios of these names, in the table's order; all, if none is named. */
+export function selectScenarios(names: readonly string[]): readonly Scenario[] {
+  const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) {
+    const known = SCENARIOS.map((scenario) => scenario.name).join(", ");
+    throw new Error(`--only: there is no scenario "${unknown.join('", "')}"; there are ${known}`);
+  }
+  return names.length === 0 ? SCENARIOS : SCENARIOS.filter((scenario) => names.includes(scenario.name));
+}
+
+/** For people: `16 streams × window 8 × 100 events × 200 B`. */
+export function describe(scenario: Scenario): string {
+  if (scenario.kind === "idle") return "no load, two workers";
+  if (scenario.kind === "ready") return "from spawn to ready, two workers";
+  const { mode, callers, window, batch, valueBytes, persisted } = scenario;
+  const who = mode === "stream" ? `${callers} streams × window ${window}` : `${callers} unary callers`;
+  const what = `${batch} event${batch === 1 ? "" : "s"} × ${valueBytes} B`;
+  return `${who} × ${what}${persisted ? ", on the spool without brokers" : ""}`;
+}

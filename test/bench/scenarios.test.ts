@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import test from "node:test";
+import { parseBenchOptions } from "../../bench/options.ts";
+import { describe, SCENARIOS, selectScenarios } from "../../bench/scenarios.ts";
+
+test("every scenario has a name of its own", () => {
+  const names = SCENARIOS.map((scenario) => scenario.name);
+  assert.deepEqual([...new Set(names)], names);
+});
+
+test("the scenarios are described by their load", () => {
+  const described = Object.fromEntries(SCENARIOS.map((scenario) => [scenario.name, describe(scenario)]));
+  assert.deepEqual(described, {
+    "streams-100": "16 streams × window 8 × 100 events × 200 B",
+    "unary-100": "64 unary callers × 100 events × 200 B",
+    "unary-1": "200 unary callers × 1 event × 200 B",
+    "unary-100-1k": "64 unary callers × 100 events × 1024 B",
+    "streams-1": "16 streams × window 64 × 1 event × 200 B",
+    persisted: "16 streams × window 8 × 100 events × 200 B, on the spool without brokers",
+    idle: "no load, two workers",
+    ready: "from spawn to ready, two workers",
+  });
+});
+
+test("named scenarios are chosen, and an unknown name says which there are", () => {
+  assert.equal(selectScenarios([]).length, SCENARIOS.length);
+  assert.deepEqual(
+    selectScenarios(["ready", "unary-1"]).map((scenario) => scenario.name),
+    ["unary-1", "ready"],
+  );
+  assert.throws(() => selectScenarios(["fast"]), /there is no scenario "fast"; there are streams-100, /);
+});
+
+test("the command line is read, one target and one broker or both", () => {
+  const options = parseBenchOptions(
+    "--broker both --target naive --only unary-1 --rounds 2 --service-env LINGER=0 --service-env A=b=c".split(" "),
+  );
+  assert.ok(options !== "help");
+  assert.deepEqual(options.brokers, ["kafka", "standin"]);
+  assert.deepEqual(options.targets, ["naive"]);
+  assert.equal(options.rounds, 2);
+  assert.deepEqual(options.serviceEnv, { LINGER: "0", A: "b=c" });
+  const usual = parseBenchOptions([]);
+  assert.ok(usual !== "help");
+  assert.deepEqual([usual.brokers, usual.targets], [["kafka"], ["service", "naive"]]);
+  assert.equal(parseBenchOptions(["--help"]), "help");
+});
+
+test("every mistake on the command line is told, one line each", () => {
+  const args = "--seconds soon --broker redis --only fast --service-env X --baseline-dir nowhere".split(" ");
+  assert.throws(
+    () => parseBenchOptions(args),
+    (error: Error) => {
+      const lines = error.message.split("\n").toSorted();
+      assert.equal(lines.length, 5);
+      for (const [i, name] of ["baseline-dir", "broker", "only", "seconds", "service-env"].entries()) {
+        assert.match(lines[i]!, new RegExp(`^--${name}: `));
+      }
+      return true;
+    },
+  );
+});
+
+test("the documentation names every scenario", async () => {
+  const page = await readFile(new URL("../../docs/benchmarks.md", import.meta.url), "utf8");
+  for (const { name } of SCENARIOS)
+    assert.ok(page.includes(`\n| \`${name}\` `), `docs/benchmarks.md has no row of ${name}`);
+});
