@@ -23,7 +23,7 @@ const INDEX = htmlPage(
 <tr><td><a href="cmdline">cmdline</a></td><td>the command line, separated by NUL</td></tr>
 </table>
 <p><code>?worker=0</code> (or <code>supervisor</code>) takes one process alone; in a merged profile
-<code>go tool pprof -tagfocus=worker=0</code> does.</p>`,
+<code>go tool pprof -tagfocus='worker=^0$'</code> does.</p>`,
 );
 
 /** The client's mistake; the message names the parameter. */

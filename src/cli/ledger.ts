@@ -1,7 +1,7 @@
 // The ledger, read from /metrics: every event that was received is stored, failed or on its way.
 //
 //   received  = stored + failed + in_flight
-//   persisted = forwarded + dead_lettered + spooled
+//   persisted + recovered = forwarded + dead_lettered + spooled        (recovered: what an earlier run left in the spool)
 //
 // A worker's metrics are one snapshot, so the sums hold at every moment and not just when everything is quiet.
 
@@ -12,6 +12,8 @@ export interface Ledger {
   readonly inFlight: number;
   /** Of the stored ones, those acknowledged from the disk. */
   readonly persisted: number;
+  /** What the service found in its spool when it started. */
+  readonly recovered: number;
   readonly forwarded: number;
   readonly deadLettered: number;
   readonly spooled: number;
@@ -52,6 +54,7 @@ export function readLedger(metrics: string, topic?: string): Ledger {
     failed: sum("failed_total"),
     inFlight: sum("in_flight"),
     persisted,
+    recovered: sum("recovered"),
     forwarded: sum("forwarded_total"),
     deadLettered: sum("dead_lettered_total"),
     spooled: sum("spooled"),
@@ -60,13 +63,13 @@ export function readLedger(metrics: string, topic?: string): Ledger {
 
 /** The equations that do not hold, each as a sentence; empty: the ledger agrees. */
 export function ledgerMistakes(ledger: Ledger): string[] {
-  const { received, stored, failed, inFlight, persisted, forwarded, deadLettered, spooled } = ledger;
+  const { received, stored, failed, inFlight, persisted, recovered, forwarded, deadLettered, spooled } = ledger;
   const mistakes: string[] = [];
   if (received !== stored + failed + inFlight)
     mistakes.push(`received ${received} is not stored ${stored} + failed ${failed} + in flight ${inFlight}`);
-  if (persisted !== forwarded + deadLettered + spooled)
+  if (persisted + recovered !== forwarded + deadLettered + spooled)
     mistakes.push(
-      `persisted ${persisted} is not forwarded ${forwarded} + dead-lettered ${deadLettered} + spooled ${spooled}`,
+      `persisted ${persisted} + recovered ${recovered} is not forwarded ${forwarded} + dead-lettered ${deadLettered} + spooled ${spooled}`,
     );
   return mistakes;
 }

@@ -16,13 +16,20 @@ const LEDGER = [
   "sluice_events_stored_total",
   "sluice_events_failed_total",
   "sluice_events_in_flight",
+  "sluice_events_recovered",
   "sluice_events_forwarded_total",
   "sluice_events_dead_lettered_total",
   "sluice_events_spooled",
 ] as const;
 
-/** Events in flight in a process that died got no answer, and nobody else can tell their outcome. */
-const ORPHANS = { gauge: "sluice_events_in_flight", counter: "sluice_events_failed_total", label: "worker_died" };
+/**
+ * Events in flight in a process that died got no answer, and nobody else can tell their outcome. What it had in the spool is
+ * its successor's opening balance.
+ */
+const SETTLEMENT = {
+  orphans: { gauge: "sluice_events_in_flight", counter: "sluice_events_failed_total", label: "worker_died" },
+  legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
+};
 
 const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
@@ -78,7 +85,7 @@ export class SupervisorMetrics {
     this.#up = up;
     this.#families.buildInfo.with(VERSION, process.version).set(1);
     for (let slot = 0; slot < workers; slot++) {
-      this.#slots.push(new SlotMetrics(this.#definitions, ORPHANS));
+      this.#slots.push(new SlotMetrics(this.#definitions, SETTLEMENT));
       this.#families.restarts.with(String(slot));
     }
   }

@@ -34,9 +34,9 @@ export function createMetrics() {
       perWorker: true,
     }),
     eventsInFlight: gauge("sluice_events_in_flight", "Events received and not settled yet.", TOPIC),
-    eventsRecovered: counter(
-      "sluice_events_recovered_total",
-      "Persisted events of an earlier process that were found in the spool; the ledger counts them as persisted.",
+    eventsRecovered: gauge(
+      "sluice_events_recovered",
+      "Persisted events that an earlier run left in the spool: the ledger's opening balance.",
       TOPIC,
     ),
     eventsForwarded: counter(

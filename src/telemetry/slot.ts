@@ -4,7 +4,8 @@
 // them died looks like a reset of all of them: rate() invents a jump. So what the dead have counted is kept and added.
 //
 // Invariants: counters and histograms of a slot never go back. Gauges are the living process's; the dead have none. What a
-// process had in flight when it died is settled here, as failed, because nobody else can any more: the ledger still sums up.
+// process had in flight when it died is settled here, as failed, because nobody else can any more. What it left in the spool is
+// found there by its successor, and taken off the balance here, or it would count twice. So the ledger still sums up.
 
 import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 
@@ -16,6 +17,17 @@ export interface Orphans {
   readonly gauge: string;
   readonly counter: string;
   readonly label: string;
+}
+
+/** A gauge of what a process found, and one of what it leaves for its successor to find. */
+export interface Legacy {
+  readonly found: string;
+  readonly left: string;
+}
+
+export interface Settlement {
+  readonly orphans: Orphans;
+  readonly legacy: Legacy;
 }
 
 export function add(a: Value, b: Value): Value {
@@ -42,13 +54,13 @@ export class SeriesSum {
 
 export class SlotMetrics {
   readonly #definitions: ReadonlyMap<string, MetricDefinition>;
-  readonly #orphans: Orphans | undefined;
+  readonly #settlement: Settlement | undefined;
   readonly #dead = new Map<string, SeriesSum>();
   #living = new Map<string, MetricSnapshot>();
 
-  constructor(definitions: readonly MetricDefinition[], orphans?: Orphans) {
+  constructor(definitions: readonly MetricDefinition[], settlement?: Settlement) {
     this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]));
-    this.#orphans = orphans;
+    this.#settlement = settlement;
   }
 
   /** Takes the metrics of the living process that have changed. */
@@ -63,7 +75,9 @@ export class SlotMetrics {
   retire(): number {
     let orphaned = 0;
     for (const { name, series } of this.#living.values()) {
-      if (name === this.#orphans?.gauge) orphaned = this.#settle(series, this.#orphans);
+      if (name === this.#settlement?.orphans.gauge) orphaned = this.#settle(series, this.#settlement.orphans);
+      if (name === this.#settlement?.legacy.found) this.#balance(series, name, 1);
+      if (name === this.#settlement?.legacy.left) this.#balance(series, this.#settlement.legacy.found, -1);
       if (this.#definitions.get(name)?.type === "gauge") continue;
       for (const [labels, value] of series) this.#deadSum(name).add(labels, value);
     }
@@ -89,6 +103,12 @@ export class SlotMetrics {
       settled += value;
     }
     return settled;
+  }
+
+  #balance(series: readonly Series[], found: string, sign: 1 | -1): void {
+    for (const [labels, value] of series) {
+      if (typeof value === "number" && value !== 0) this.#deadSum(found).add(labels, sign * value);
+    }
   }
 
   #deadSum(name: string): SeriesSum {

@@ -12,7 +12,8 @@ sluice_events_stored_total{topic="a",durability="replicated",worker="1"} 3
 sluice_events_failed_total{topic="a",reason="too_large",worker="1"} 2
 sluice_events_in_flight{topic="a",worker="0"} 1
 sluice_events_in_flight{topic="b \\"x\\"",worker="0"} 1
-sluice_events_forwarded_total{topic="a",worker="0"} 4
+sluice_events_recovered{topic="a",worker="0"} 6
+sluice_events_forwarded_total{topic="a",worker="0"} 10
 sluice_events_dead_lettered_total{topic="a",worker="0"} 2
 sluice_events_spooled{topic="a",worker="0"} 3
 sluice_stage_seconds_bucket{le="+Inf",stage="admitted"} 7
@@ -25,7 +26,8 @@ test("a ledger is the sum over workers, of one topic or of all", () => {
     failed: 2,
     inFlight: 1,
     persisted: 9,
-    forwarded: 4,
+    recovered: 6,
+    forwarded: 10,
     deadLettered: 2,
     spooled: 3,
   };
@@ -39,6 +41,6 @@ test("a ledger that agrees has no mistakes, and each equation is one", () => {
   assert.deepEqual(ledgerMistakes(ledger), []);
   assert.deepEqual(ledgerMistakes({ ...ledger, received: 16, spooled: 2 }), [
     "received 16 is not stored 12 + failed 2 + in flight 1",
-    "persisted 9 is not forwarded 4 + dead-lettered 2 + spooled 2",
+    "persisted 9 + recovered 6 is not forwarded 10 + dead-lettered 2 + spooled 2",
   ]);
 });

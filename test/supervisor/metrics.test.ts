@@ -74,7 +74,10 @@ test("what a dead process counted stays, what it gauged goes", () => {
 });
 
 test("what was in flight in a dead process is settled as failed", () => {
-  const slot = new SlotMetrics(DEFINITIONS, { gauge: "x_in_flight", counter: "x_failed_total", label: "worker_died" });
+  const slot = new SlotMetrics(DEFINITIONS, {
+    orphans: { gauge: "x_in_flight", counter: "x_failed_total", label: "worker_died" },
+    legacy: { found: "x_recovered", left: "x_spooled" },
+  });
   slot.update([
     {
       name: "x_in_flight",
@@ -87,6 +90,25 @@ test("what was in flight in a dead process is settled as failed", () => {
   assert.equal(slot.retire(), 3);
   assert.equal(slot.retire(), 0);
   assert.deepEqual(slot.snapshot(), [{ name: "x_failed_total", series: [[["a", "worker_died"], 3]] }]);
+});
+
+test("what a dead process left in the spool is not counted again when its successor finds it", () => {
+  const slot = new SlotMetrics(
+    [...DEFINITIONS, define("x_recovered", "gauge", true), define("x_spooled", "gauge", true)],
+    {
+      orphans: { gauge: "x_in_flight", counter: "x_failed_total", label: "worker_died" },
+      legacy: { found: "x_recovered", left: "x_spooled" },
+    },
+  );
+  const recovered = () => slot.snapshot().find(({ name }) => name === "x_recovered")?.series;
+  slot.update([
+    { name: "x_recovered", series: [[["a"], 5]] },
+    { name: "x_spooled", series: [[["a"], 8]] },
+  ]);
+  slot.retire();
+  assert.deepEqual(recovered(), [[["a"], -3]], "persisted 3 more than it was: until they are found, they are missing");
+  slot.update([{ name: "x_recovered", series: [[["a"], 8]] }]);
+  assert.deepEqual(recovered(), [[["a"], 5]]);
 });
 
 test("a metric that did not change is not pushed again, a series that was removed is", () => {
