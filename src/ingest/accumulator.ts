@@ -1,8 +1,9 @@
 // The open record batch of one topic-partition, and when it is sealed.
 //
-// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight, and else when the
-// one in flight settles or its linger ends, whichever is first. So an idle partition adds no delay at all, a busy one fills
-// its batches by itself, and `linger` bounds what a slow broker can hold back.
+// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight, and else when all
+// that is in flight is settled or its linger ends, whichever is first (with five in flight at that moment: when one of them
+// is settled). So an idle partition adds no delay at all, a busy one fills its batches by itself, and `linger` bounds what a
+// slow broker can hold back.
 
 import type { Clock } from "../clock.ts";
 import type { EventIndex } from "../wire/publish-request.ts";

@@ -6,9 +6,14 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError } from "../errors.ts";
+import type { Gauge } from "../telemetry/instruments.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 
 /** What a batch costs beside its bytes: its own objects and those of its call. */
 const BATCH_OVERHEAD_BYTES = 512;
+
+/** Over how long the rate of release is measured, at most. */
+const RATE_WINDOW_MS = 10_000;
 
 interface Waiter {
   readonly bytes: number;
@@ -31,11 +36,16 @@ export class Admission {
   #waitingBytes = 0;
   #releasedBytes = 0;
   #releasedSinceMs: number;
+  readonly #admittedGauge: Gauge;
+  readonly #waitingGauge: Gauge;
 
-  constructor(clock: Clock, options: AdmissionOptions) {
+  constructor(clock: Clock, metrics: Metrics, options: AdmissionOptions) {
     this.#clock = clock;
     this.#options = options;
     this.#releasedSinceMs = clock.monotonic();
+    this.#admittedGauge = metrics.admittedBytes.with();
+    this.#waitingGauge = metrics.admissionWaiting.with();
+    metrics.admittedBytesLimit.with().set(options.bytesMax);
   }
 
   get admittedBytes(): number {
@@ -54,7 +64,7 @@ export class Admission {
   /** Admits at once, or says no without a trace. */
   tryAdmit(cost: number): boolean {
     if (this.#waiting.size > 0 || !this.#hasRoom(cost)) return false;
-    this.#admittedBytes += cost;
+    this.#take(cost);
     return true;
   }
 
@@ -67,6 +77,7 @@ export class Admission {
     if (this.tryAdmit(cost)) return;
     // As much may wait as is admitted: unary calls are held in memory while they wait.
     if (this.#waitingBytes + cost > this.#options.bytesMax) throw this.#exhausted();
+    if (this.#waiting.size === 0) this.#startRate();
     await new Promise<void>((resolve, reject) => {
       const waiter: Waiter = {
         bytes: cost,
@@ -80,11 +91,12 @@ export class Admission {
       };
       this.#waiting.add(waiter);
       this.#waitingBytes += cost;
+      this.#waitingGauge.set(this.#waiting.size);
     });
   }
 
   release(cost: number): void {
-    this.#admittedBytes -= cost;
+    this.#take(-cost);
     this.#releasedBytes += cost;
     if (this.#waiting.size > 0) this.#admitWaiting();
   }
@@ -98,7 +110,7 @@ export class Admission {
     for (const waiter of this.#waiting) {
       if (!this.#hasRoom(waiter.bytes)) return;
       this.#leave(waiter);
-      this.#admittedBytes += waiter.bytes;
+      this.#take(waiter.bytes);
       waiter.admit();
     }
   }
@@ -107,6 +119,18 @@ export class Admission {
     this.#clock.clearTimeout(waiter.timer);
     this.#waiting.delete(waiter);
     this.#waitingBytes -= waiter.bytes;
+    this.#waitingGauge.set(this.#waiting.size);
+  }
+
+  #take(cost: number): void {
+    this.#admittedBytes += cost;
+    this.#admittedGauge.set(this.#admittedBytes);
+  }
+
+  /** What was released while nobody waited tells nothing of how fast it can be. */
+  #startRate(): void {
+    this.#releasedSinceMs = this.#clock.monotonic();
+    this.#releasedBytes = 0;
   }
 
   /** The delay is what the backlog takes at the recent rate of release, between 100 ms and 30 s. */
@@ -114,9 +138,10 @@ export class Admission {
     const now = this.#clock.monotonic();
     const elapsedMs = Math.max(1, now - this.#releasedSinceMs);
     const bytesPerMs = this.#releasedBytes / elapsedMs;
-    if (elapsedMs > 10_000) {
-      this.#releasedSinceMs = now;
-      this.#releasedBytes = 0;
+    if (elapsedMs > RATE_WINDOW_MS) {
+      // The older half of the window is forgotten, as far as a sum can tell.
+      this.#releasedSinceMs = now - elapsedMs / 2;
+      this.#releasedBytes /= 2;
     }
     const backlogBytes = this.#admittedBytes + this.#waitingBytes;
     const retryDelayMs = Math.min(30_000, Math.max(100, bytesPerMs > 0 ? backlogBytes / bytesPerMs : 30_000));

@@ -31,6 +31,8 @@ export class Batch implements PublishAnswer {
   readonly admittedBytes: number;
   sequence: number | bigint = 0;
   durability: Durability = Durability.UNSPECIFIED;
+  /** Have its topics been looked up? */
+  lookedUp = false;
   /** Events that have no outcome yet. */
   remaining = 0;
   stored = 0;

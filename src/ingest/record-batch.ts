@@ -4,6 +4,7 @@
 // count} says whose a stretch of records is, and one array of integers which events they were.
 
 import type { Clock } from "../clock.ts";
+import { assert } from "../errors.ts";
 import { RECORD_BATCH_HEADER_BYTES, writeBatchHeader } from "../wire/record-batch.ts";
 import type { EventIndex } from "../wire/publish-request.ts";
 import { sizeOfRecord, sizeOfRecordBody, writeRecord } from "../wire/record.ts";
@@ -16,8 +17,10 @@ export class RecordBatch implements SealedBatch {
   readonly accumulator: Accumulator;
   readonly openedAtMs: number;
   sentAtMs?: number;
-  /** Is it on the pipeline's list of those whose linger is under way? */
+  /** Was it put into the linger queue? */
   lingers = false;
+  /** Has its linger ended before it could be sealed? */
+  overdue = false;
   count = 0;
   /** Records without an outcome; set when the batch is sealed. */
   remaining = 0;
@@ -32,6 +35,8 @@ export class RecordBatch implements SealedBatch {
   #baseTimestamp = 0;
   #maxTimestamp = 0;
   #bytes: Buffer | undefined;
+  /** 1 for each record that is settled; made only for a batch that is not settled in one go. */
+  #settled: Uint8Array | undefined;
 
   /** @param sizeHint how many bytes it will probably hold. */
   constructor(accumulator: Accumulator, pool: BufferPool, clock: Clock, sizeHint: number) {
@@ -97,6 +102,19 @@ export class RecordBatch implements SealedBatch {
   seal(): void {
     writeBatchHeader(this.#buffer, this.#length, this.count, this.#baseTimestamp, this.#maxTimestamp);
     this.remaining = this.count;
+  }
+
+  /** Takes note that records [first, first + count) are settled; each is settled once, in whatever ranges. */
+  settle(first: number, count: number): void {
+    const end = first + count;
+    assert(first >= 0 && count <= this.remaining && end <= this.count, "a record is settled once");
+    if (count < this.count) {
+      this.#settled ??= new Uint8Array(this.count);
+      const again = this.#settled.indexOf(1, first);
+      assert(again < 0 || again >= end, "a record is settled once");
+      this.#settled.fill(1, first, end);
+    }
+    this.remaining -= count;
   }
 
   /** Gives the buffer back, once every record is settled. */

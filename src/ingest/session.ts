@@ -24,7 +24,7 @@ export class Session {
   readonly #metrics: Metrics;
   /** Messages in line, the first of them waiting; copies, because a message's bytes are only lent. */
   readonly #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = [];
-  /** Batches in the order in which they came, as far as the first that is not settled. */
+  /** Batches in the order in which they came, from the first that is not settled on. */
   readonly #order: Batch[] = [];
   #lastDurability: Durability = Durability.UNSPECIFIED;
   #closed = false;
@@ -39,7 +39,7 @@ export class Session {
     this.#metrics = metrics;
   }
 
-  /** Batches that are not answered, those in line included. */
+  /** Batches from the first that has no answer on, those in line included; 0 if every one has its answer. */
   get outstanding(): number {
     this.#forgetSettled();
     return this.#order.length + this.#line.length;
@@ -95,7 +95,8 @@ export class Session {
   /** Takes the line in order. Never rejects: a batch that cannot be taken is refused. */
   async #workOff(admitted: Batch | undefined, missing: Promise<unknown> | undefined): Promise<void> {
     let batch = admitted;
-    await missing;
+    // Without a turn in between: whoever asks for room after this one has to find it in line.
+    if (missing !== undefined) await missing;
     while (this.#line.length > 0 && !this.#closed) {
       const { bytes, receivedAtMs } = this.#line[0]!;
       const cost = this.#pipeline.admission.cost(bytes.length);
@@ -103,11 +104,13 @@ export class Session {
         try {
           await this.#pipeline.admission.admit(cost);
         } catch (thrown) {
+          if (this.#closed) break;
           this.#refuseUnadmitted(bytes, receivedAtMs, IngestError.from(thrown));
           this.#line.shift();
           continue;
         }
         batch = new Batch(this.#responder, receivedAtMs, cost);
+        if (this.#closed) break;
       }
       const wait = this.#take(bytes, batch);
       if (wait === undefined) {
@@ -126,6 +129,7 @@ export class Session {
     const batch = new Batch(this.#responder, receivedAtMs, 0);
     batch.sequence = this.#pipeline.sequenceOf(bytes);
     batch.settled = true;
+    this.#order.push(batch);
     this.#responder.refused(batch, error);
   }
 }

@@ -19,8 +19,8 @@ export class Topic {
   info: TopicInfo;
   /** Why every event for this topic has to fail. */
   readonly error: IngestError | undefined;
-  /** By durability, then by partition; UNASSIGNED_PARTITION too. */
-  readonly accumulators = { 1: new Map<number, Accumulator>(), 2: new Map<number, Accumulator>() } as const;
+  /** By durability, then by partition + 1, as UNASSIGNED_PARTITION is -1. An array, because every event looks here. */
+  readonly accumulators: Readonly<Record<GivenDurability, (Accumulator | undefined)[]>> = { 1: [], 2: [] };
   /** Where events without a key go for now, and how many bytes more (KIP-794). */
   stickyPartition = -1;
   stickyBytesLeft = 0;
@@ -113,6 +113,14 @@ export class Topics {
     return topic;
   }
 
+  /**
+   * The topic of a batch whose topics have been looked up. A batch waits for that once: what was learnt counts, however old
+   * it is, and what was forgotten meanwhile fails, or a batch with more unknown topics than are remembered would wait forever.
+   */
+  afterLookup(name: string): Topic {
+    return this.get(name) ?? this.#failing.get(name)?.topic ?? this.#newFailing(name, UNKNOWN_TOPICS, forgotten(name));
+  }
+
   /** Resolves when `get` will answer. Never rejects: what went wrong is the topic's `error`. */
   lookup(name: string): Promise<void> {
     let lookup = this.#lookups.get(name);
@@ -136,7 +144,11 @@ export class Topics {
   }
 
   #remember(name: string, error: IngestError): void {
-    if (this.#failing.size >= FAILING_TOPICS_MAX) this.#failing.clear();
+    this.#failing.delete(name);
+    for (const oldest of this.#failing.keys()) {
+      if (this.#failing.size < FAILING_TOPICS_MAX) break;
+      this.#failing.delete(oldest);
+    }
     const untilMs = this.#clock.monotonic() + FAILING_TTL_MS;
     this.#failing.set(name, { topic: this.#newFailing(name, UNKNOWN_TOPICS, error), untilMs });
   }
@@ -149,6 +161,14 @@ export class Topics {
 /** Kafka's rule. */
 export function isLegalTopicName(name: string): boolean {
   return /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== "..";
+}
+
+function forgotten(name: string): IngestError {
+  return new IngestError(
+    Code.UNAVAILABLE,
+    `topic ${name} could not be looked up beside more than ${FAILING_TOPICS_MAX} others that do not exist; name fewer topics in a batch`,
+    { retryable: true, field: "topic" },
+  );
 }
 
 function illegalTopic(name: string): IngestError {

@@ -7,11 +7,13 @@
 // Rejected: writing each record into its accumulator while parsing. A batch whose 50th event is malformed has to be refused
 // whole, and the 49 before it would have to be taken back out of accumulators, some of them sealed meanwhile. Instead the
 // positions go into typed arrays that are used again for every request, the whole message is checked, and only then are the
-// records written (transcode.ts). The bytes are still read once; a row costs a dozen integer stores.
+// records written (record.ts). The bytes are still read once; a row costs a dozen integer stores.
 //
-// Invariants: no object is made per event; every position in the index lies inside [start, end); known fields with another
-// wire type, groups, and anything that runs past its end are errors that name the field and the byte; unknown fields are
-// skipped, as protobuf asks; the last of a repeated singular field wins, and a repeated timestamp merges.
+// Invariants: no object is made per event; every part that the index names lies inside [start, end), whole; unknown fields
+// are skipped, as protobuf asks; the last of a repeated singular field wins, and a repeated timestamp merges. What no encoder
+// writes is an error that names the field and the byte, also where protobuf would let it pass: a known field with another
+// wire type, a group, a known field's tag in more bytes than it needs, a varint of more than 64 bits, more than eventsMax
+// events.
 
 import { isUtf8 } from "node:buffer";
 import { Code, IngestError } from "../errors.ts";
@@ -168,9 +170,10 @@ function parseEvent(index: EventIndex, bytes: Buffer, start: number, end: number
       valueStart = cursor;
       at = cursor + valueLength;
     } else if (tag === 0x1a) {
-      const length = readLength(bytes, at + 1, end, "headers", event);
+      const header = index.headerCount - headersStart;
+      const length = readLength(bytes, at + 1, end, "headers", event, header);
       at = cursor + length;
-      headerBytes += parseHeader(index, bytes, cursor, at, event, index.headerCount - headersStart);
+      headerBytes += parseHeader(index, bytes, cursor, at, event, header);
     } else if (tag === 0x22) {
       const length = readLength(bytes, at + 1, end, "timestamp", event);
       at = cursor + length;
@@ -183,9 +186,9 @@ function parseEvent(index: EventIndex, bytes: Buffer, start: number, end: number
       checkUtf8(bytes, topicStart, at, "topic", event);
       index.hasEventTopics = true;
     } else if (tag === 0x30) {
-      // NO_PARTITION itself is as illegal as every other negative number.
       partition = readInt32(bytes, at + 1, end, "partition", event);
-      if (partition < 0) partition = -1;
+      // As illegal as every other negative number, but it means "none" here.
+      if (partition === NO_PARTITION) partition = -1;
       at = cursor;
     } else {
       at = skipUnknown(bytes, at, end, EVENT_FIELDS, `events[${event}].`);
@@ -224,6 +227,7 @@ function parseHeader(
       keyLength = readLength(bytes, at + 1, end, "key", event, header);
       keyStart = cursor;
       at = cursor + keyLength;
+      checkUtf8(bytes, keyStart, at, "key", event, header);
     } else if (tag === 0x12) {
       valueLength = readLength(bytes, at + 1, end, "value", event, header);
       valueStart = cursor;
@@ -232,7 +236,6 @@ function parseHeader(
       at = skipUnknown(bytes, at, end, HEADER_FIELDS, `events[${event}].headers[${header}].`);
     }
   }
-  checkUtf8(bytes, keyStart, keyStart + keyLength, "key", event, header);
   const row = index.headerCount++ * HEADER_ROW;
   if (row === index.headers.length) index.growHeaders();
   index.headers[row + HEADER_COLUMN.keyStart] = keyStart;
@@ -256,7 +259,8 @@ function parseTimestamp(bytes: Buffer, start: number, end: number, event: number
     const tag = bytes[at]!;
     if (tag === 0x08) {
       const value = readVarint(bytes, at + 1, end, "timestamp.seconds", event);
-      timestampSeconds = value >= 0x8000_0000_0000_0000 ? value - 0x1_0000_0000_0000_0000 : value;
+      // Negative ones are all out of range alike, and as doubles those next to zero would be rounded to it.
+      timestampSeconds = value < 0x8000_0000_0000_0000 ? value : -1;
       at = cursor;
     } else if (tag === 0x10) {
       timestampNanos = readInt32(bytes, at + 1, end, "timestamp.nanos", event);
@@ -293,7 +297,9 @@ const TIMESTAMP_FIELDS: Fields = [undefined, ["seconds", 0], ["nanos", 0]];
 function path(field: string, event = -1, header = -1): string {
   if (event < 0) return field;
   if (field === "events") return `events[${event}]`;
-  return header < 0 ? `events[${event}].${field}` : `events[${event}].headers[${header}].${field}`;
+  if (header < 0) return `events[${event}].${field}`;
+  if (field === "headers") return `events[${event}].headers[${header}]`;
+  return `events[${event}].headers[${header}].${field}`;
 }
 
 function invalid(field: string, problem: string, at: number): IngestError {
@@ -367,9 +373,9 @@ function checkUtf8(bytes: Buffer, start: number, end: number, field: string, eve
  */
 function skipUnknown(bytes: Buffer, at: number, end: number, known: Fields, parent: string): number {
   const tagAt = at;
-  const where = parent === "" ? "the request" : parent.slice(0, -1);
+  const where = parent === "" ? "PublishRequest" : parent.slice(0, -1);
   const tag = readVarint(bytes, at, end, where);
-  if (tag > 0xffff_ffff) throw invalid(where, "holds a tag of more than 32 bits", tagAt);
+  if (tag > 0xffff_ffff || cursor - tagAt > 5) throw invalid(where, "holds a tag of more than 32 bits", tagAt);
   const number = Math.floor(tag / 8);
   const wire = tag % 8;
   if (number === 0) throw invalid(where, "holds a field with number 0", tagAt);
@@ -379,7 +385,7 @@ function skipUnknown(bytes: Buffer, at: number, end: number, known: Fields, pare
     const problem = expected[1] === wire ? "has an over-long tag" : `has the wrong wire type (${WIRE_NAMES[wire]})`;
     throw invalid(parent + expected[0], problem, tagAt);
   }
-  const field = `${parent}${number}`;
+  const field = `${where}.${number}`;
   switch (wire) {
     case 0:
       readVarint(bytes, cursor, end, field);

@@ -57,7 +57,7 @@ export function encodePublished(answer: PublishAnswer): Buffer {
 function sizeOfAnswer(answer: PublishAnswer): number {
   let size = 0;
   if (answer.sequence !== 0) size += 1 + sizeOfVarint64(answer.sequence);
-  if (answer.stored > 0) size += 1 + sizeOfVarint(answer.stored);
+  size += sizeOfField(answer.stored);
   for (const failure of answer.failures) {
     const inner = sizeOfFailure(failure);
     size += 1 + sizeOfVarint(inner) + inner;
@@ -67,7 +67,7 @@ function sizeOfAnswer(answer: PublishAnswer): number {
     const inner = sizeOfPlacement(answer.placements, i);
     size += 1 + sizeOfVarint(inner) + inner;
   }
-  return size + 1 + sizeOfVarint(answer.durability);
+  return size + sizeOfField(answer.durability);
 }
 
 function writeAnswer(out: Buffer, position: number, answer: PublishAnswer): void {

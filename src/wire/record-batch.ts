@@ -114,7 +114,11 @@ export function readBatchHeader(bytes: Buffer): BatchHeader {
 
 /** Are the bytes exactly one whole batch, with a CRC that is right? */
 export function hasValidCrc(batch: Buffer): boolean {
-  return batch.readUInt32BE(AT.crc) === crc32c(batch.subarray(AT.attributes));
+  return (
+    batch.length >= RECORD_BATCH_HEADER_BYTES &&
+    batch.readInt32BE(AT.batchLength) + LOG_OVERHEAD_BYTES === batch.length &&
+    batch.readUInt32BE(AT.crc) === crc32c(batch.subarray(AT.attributes))
+  );
 }
 
 export interface Record {
@@ -132,9 +136,7 @@ export interface Record {
  * @throws RangeError where the bytes are not well-formed, with the offset.
  */
 export function* decodeRecords(batch: Buffer): Generator<Record> {
-  const header = readBatchHeader(batch);
-  if ((header.attributes & 7) !== 0) throw new RangeError("record batch: compressed batches are not decoded");
-  if (header.length > batch.length) throw new RangeError("record batch: cut short");
+  const header = readWholeHeader(batch);
   const reader = new ZigzagReader(batch, RECORD_BATCH_HEADER_BYTES, header.length);
   for (let i = 0; i < header.count; i++) {
     const end = reader.length("record");
@@ -151,6 +153,16 @@ export function* decodeRecords(batch: Buffer): Generator<Record> {
     yield { timestamp, key, value, headers };
   }
   reader.expect(header.length);
+}
+
+/** The header of a batch whose records can be read. */
+function readWholeHeader(batch: Buffer): BatchHeader {
+  const header = readBatchHeader(batch);
+  if ((header.attributes & 7) !== 0) throw new RangeError("record batch: compressed batches are not decoded");
+  if (header.length < RECORD_BATCH_HEADER_BYTES || header.length > batch.length) {
+    throw new RangeError(`record batch: it says ${header.length} bytes, there are ${batch.length}`);
+  }
+  return header;
 }
 
 class ZigzagReader {
@@ -173,7 +185,7 @@ class ZigzagReader {
   }
 
   skip(count: number): void {
-    if (this.#at + count > this.#end) this.#fail("cut short");
+    if (count < 0 || this.#at + count > this.#end) this.#fail("cut short");
     this.#at += count;
   }
 
@@ -217,18 +229,21 @@ class ZigzagReader {
 }
 
 /**
- * A batch of its own with the records [first, end) of another: for splitting what is too large, and for leaving out records
- * that a broker refuses. Producer fields are copied and have to be stamped again.
+ * A batch of its own with the records [first, end) of another, at least one: for splitting what is too large, and for
+ * leaving out records that a broker refuses. It belongs to no producer and has no CRC until it is stamped.
  *
- * @throws RangeError where the bytes are not well-formed.
+ * @throws RangeError where the bytes are not well-formed, or hold fewer records.
  */
 export function sliceRecordBatch(batch: Buffer, first: number, end: number): Buffer {
-  const header = readBatchHeader(batch);
+  const header = readWholeHeader(batch);
+  if (first < 0 || first >= end || end > header.count) {
+    throw new RangeError(`record batch: records ${first} to ${end} of ${header.count} cannot be taken`);
+  }
+  // A record only becomes shorter, as its offset does; a batch from elsewhere may have left its offsets at zero.
   const out = Buffer.allocUnsafe(header.length + 5 * (end - first));
-  batch.copy(out, 0, 0, RECORD_BATCH_HEADER_BYTES);
   const reader = new ZigzagReader(batch, RECORD_BATCH_HEADER_BYTES, header.length);
   let at = RECORD_BATCH_HEADER_BYTES;
-  let maxTimestamp = header.baseTimestamp;
+  let maxTimestamp = 0;
   for (let record = 0; record < end; record++) {
     const recordEnd = reader.length("record");
     if (record >= first) {

@@ -1,0 +1,159 @@
+// The accumulators of a worker: writes each record into the open batch of its partition, and decides when that is sealed.
+//
+// Touched accumulators are looked at once at the end of the turn of the event loop, so that all the batches which one read
+// from the sockets brought share record batches. Rejected: sealing at the end of each client's batch, which makes a record
+// batch of every unary call.
+//
+// Invariants: record batches of one accumulator are handed over in the order in which they were filled; an open batch was
+// touched in this turn or is in the linger queue, so `sealOpen` finds every one.
+
+import type { Clock } from "../clock.ts";
+import { assert } from "../errors.ts";
+import type { Counter } from "../telemetry/instruments.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { EventIndex } from "../wire/publish-request.ts";
+import { RECORD_BATCH_HEADER_BYTES } from "../wire/record-batch.ts";
+import { sizeOfRecord, sizeOfRecordBody } from "../wire/record.ts";
+import { Accumulator, IN_FLIGHT_MAX } from "./accumulator.ts";
+import type { Batch, GivenDurability } from "./batch.ts";
+import { BufferPool } from "./buffer-pool.ts";
+import { LingerQueue } from "./linger.ts";
+import type { RecordBatch } from "./record-batch.ts";
+import type { Topic } from "./topics.ts";
+
+/** Why a record batch was sealed. */
+type SealCause = "idle" | "full" | "linger" | "settled" | "flush";
+
+export interface AccumulatorsOptions {
+  /** A record batch is sealed before it grows beyond this; a larger record gets a batch of its own. Bytes. */
+  readonly recordBatchBytesMax: number;
+  readonly lingerMs: number;
+}
+
+export class Accumulators {
+  readonly #clock: Clock;
+  readonly #options: AccumulatorsOptions;
+  readonly #handOver: (batch: RecordBatch) => void;
+  readonly #pool: BufferPool;
+  readonly #lingering: LingerQueue;
+  readonly #touched: Accumulator[] = [];
+  readonly #sealedBy: Record<SealCause, Counter>;
+  readonly #sealedBytes: Counter;
+  #pumpScheduled = false;
+
+  /**
+   * @param keptBytesMax how many bytes of buffers are kept for later.
+   * @param handOver takes each sealed batch; whoever has it calls `settled` when all its records are.
+   */
+  constructor(
+    clock: Clock,
+    metrics: Metrics,
+    options: AccumulatorsOptions,
+    keptBytesMax: number,
+    handOver: (batch: RecordBatch) => void,
+  ) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#handOver = handOver;
+    this.#pool = new BufferPool(keptBytesMax);
+    this.#lingering = new LingerQueue(clock, options.lingerMs, (batch) => this.#lingerEnded(batch));
+    const sealedBy = (cause: SealCause): Counter => metrics.recordBatches.with(cause);
+    this.#sealedBy = {
+      idle: sealedBy("idle"),
+      full: sealedBy("full"),
+      linger: sealedBy("linger"),
+      settled: sealedBy("settled"),
+      flush: sealedBy("flush"),
+    };
+    this.#sealedBytes = metrics.recordBatchBytes.with();
+  }
+
+  /** Buffers of record batches that are not settled; 0 when nothing is under way. */
+  get lentBuffers(): number {
+    return this.#pool.lentBuffers;
+  }
+
+  /**
+   * Writes the record of an event.
+   *
+   * @returns 0 if it is in; else what it takes as a record batch, in bytes, which is more than its topic takes.
+   */
+  append(
+    topic: Topic,
+    durability: GivenDurability,
+    partition: number,
+    source: Buffer,
+    index: EventIndex,
+    event: number,
+    timestamp: number,
+    batch: Batch,
+  ): number {
+    const accumulators = topic.accumulators[durability];
+    const accumulator = (accumulators[partition + 1] ??= new Accumulator(topic, partition, durability));
+    const { maxBatchBytes } = topic.info;
+    const bytesMax = Math.min(maxBatchBytes, this.#options.recordBatchBytesMax);
+    if (!accumulator.append(source, index, event, timestamp, batch, bytesMax, this.#pool, this.#clock)) {
+      const bytes = RECORD_BATCH_HEADER_BYTES + sizeOfRecord(sizeOfRecordBody(index, event, 0, 0));
+      if (bytes > maxBatchBytes) {
+        accumulator.discardEmpty();
+        return bytes;
+      }
+      // It does not fit into what is left. The open batch goes first; then a record that is too large for any has one to itself.
+      this.#seal(accumulator, "full");
+      const ownMax = Math.max(bytes, bytesMax);
+      const fits = accumulator.append(source, index, event, timestamp, batch, ownMax, this.#pool, this.#clock);
+      assert(fits, "a batch of its own has room for a record");
+      if (bytes > bytesMax) this.#seal(accumulator, "full");
+    }
+    if (!accumulator.touched && accumulator.open !== undefined) {
+      accumulator.touched = true;
+      this.#touched.push(accumulator);
+      if (!this.#pumpScheduled) {
+        this.#pumpScheduled = true;
+        this.#clock.setImmediate(() => this.#pump());
+      }
+    }
+    return 0;
+  }
+
+  /** Seals everything that is open, so that what comes next cannot overtake it. */
+  sealOpen(): void {
+    for (const accumulator of this.#touched) this.#seal(accumulator, "flush");
+    for (const batch of this.#lingering) this.#seal(batch.accumulator, "flush");
+  }
+
+  /** Every record of the batch is settled: its buffer is free, and the next batch of its partition may go. */
+  settled(batch: RecordBatch): void {
+    batch.release();
+    const accumulator = batch.accumulator;
+    accumulator.inFlight--;
+    const { open, inFlight } = accumulator;
+    if (open === undefined) return;
+    if (inFlight === 0 || (open.overdue && inFlight < IN_FLIGHT_MAX)) this.#seal(accumulator, "settled");
+  }
+
+  #pump(): void {
+    this.#pumpScheduled = false;
+    for (const accumulator of this.#touched) {
+      accumulator.touched = false;
+      if (accumulator.open === undefined) continue;
+      if (accumulator.inFlight === 0) this.#seal(accumulator, "idle");
+      else if (!accumulator.open.lingers) this.#lingering.add(accumulator.open);
+    }
+    this.#touched.length = 0;
+  }
+
+  /** With as many in flight as a producer may have, sealing now would only make smaller batches wait in a longer queue. */
+  #lingerEnded({ accumulator }: RecordBatch): void {
+    if (accumulator.inFlight < IN_FLIGHT_MAX) this.#seal(accumulator, "linger");
+  }
+
+  #seal(accumulator: Accumulator, cause: SealCause): void {
+    const batch = accumulator.seal();
+    if (batch === undefined) return;
+    if (batch.lingers) this.#lingering.delete(batch);
+    this.#sealedBy[cause].inc();
+    this.#sealedBytes.inc(batch.length);
+    this.#handOver(batch);
+  }
+}

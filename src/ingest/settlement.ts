@@ -1,0 +1,131 @@
+// Takes the outcomes of record batches apart into those of the clients' batches, and answers each when its last is known.
+//
+// Invariants: every batch that was begun is answered exactly once, and then, only then, gives back its part of the byte
+// budget; every record has one outcome, and is counted in the ledger under it.
+
+import type { Clock } from "../clock.ts";
+import { assert, type IngestError } from "../errors.ts";
+import type { TimeHistogram } from "../telemetry/instruments.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Accumulators } from "./accumulators.ts";
+import type { Admission } from "./admission.ts";
+import type { Batch } from "./batch.ts";
+import type { BatchSettler, SealedBatch } from "./producer.ts";
+import type { RecordBatch } from "./record-batch.ts";
+
+export class Settlement implements BatchSettler {
+  readonly #admission: Admission;
+  readonly #accumulators: Accumulators;
+  readonly #clock: Clock;
+  readonly #queued: TimeHistogram;
+  readonly #produced: TimeHistogram;
+  readonly #acknowledged: TimeHistogram;
+  #unsettled = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(clock: Clock, metrics: Metrics, admission: Admission, accumulators: Accumulators) {
+    this.#clock = clock;
+    this.#admission = admission;
+    this.#accumulators = accumulators;
+    this.#queued = metrics.stage.with("queued");
+    this.#produced = metrics.stage.with("produced");
+    this.#acknowledged = metrics.stage.with("acknowledged");
+  }
+
+  /** Batches that were begun and are not answered. */
+  get unsettledBatches(): number {
+    return this.#unsettled;
+  }
+
+  /** A batch is going to be transcoded. */
+  begin(): void {
+    this.#unsettled++;
+  }
+
+  /** All records of a batch that was begun are with their accumulators; if there are none, it is answered now. */
+  transcoded(batch: Batch): void {
+    if (batch.remaining === 0) this.#answer(batch);
+  }
+
+  /** Resolves when every batch is answered, or at the deadline. */
+  async idle(deadlineMs: number): Promise<void> {
+    if (this.#unsettled === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
+      const previous = this.#onIdle;
+      this.#onIdle = () => {
+        previous?.();
+        this.#clock.clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
+    const records = batch as RecordBatch;
+    const { topic, partition, durability } = records.accumulator;
+    this.#settle(records, first, count);
+    topic.countStored(durability, count);
+    this.#eachRun(records, first, count, (origin, from, to) => {
+      origin.stored += to - from;
+      if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
+    });
+  }
+
+  failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
+    const records = batch as RecordBatch;
+    const topic = records.accumulator.topic;
+    this.#settle(records, first, count);
+    topic.countFailed(error.reason, count);
+    this.#eachRun(records, first, count, (origin, from, to) => {
+      for (let record = from; record < to; record++) {
+        origin.fail(records.eventIndexes[record]!, error.reason, error.message, error.retryable);
+      }
+    });
+  }
+
+  #settle(batch: RecordBatch, first: number, count: number): void {
+    const isFirst = batch.remaining === batch.count;
+    batch.settle(first, count);
+    if (!isFirst) return;
+    const now = this.#clock.monotonic();
+    const sentAtMs = batch.sentAtMs ?? now;
+    this.#queued.observe(sentAtMs - batch.openedAtMs);
+    this.#produced.observe(now - sentAtMs);
+  }
+
+  /** Tells every client's batch with records in [first, first + count), and settles what is complete now. */
+  #eachRun(
+    batch: RecordBatch,
+    first: number,
+    count: number,
+    tell: (origin: Batch, from: number, to: number) => void,
+  ): void {
+    const end = first + count;
+    let runStart = 0;
+    for (let run = 0; run < batch.runs.length && runStart < end; run++) {
+      const runEnd = runStart + batch.runCounts[run]!;
+      const from = Math.max(first, runStart);
+      const to = Math.min(end, runEnd);
+      if (from < to) {
+        const origin = batch.runs[run]!;
+        tell(origin, from, to);
+        origin.remaining -= to - from;
+        if (origin.remaining === 0) this.#answer(origin);
+      }
+      runStart = runEnd;
+    }
+    if (batch.remaining === 0) this.#accumulators.settled(batch);
+  }
+
+  #answer(batch: Batch): void {
+    assert(!batch.settled, "a batch is answered once");
+    batch.settled = true;
+    batch.sortFailures();
+    this.#admission.release(batch.admittedBytes);
+    this.#acknowledged.observe(this.#clock.monotonic() - batch.receivedAtMs);
+    batch.responder.answered(batch);
+    this.#unsettled--;
+    if (this.#unsettled === 0) this.#onIdle?.();
+  }
+}
