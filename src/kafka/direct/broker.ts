@@ -3,14 +3,17 @@
 // Partitions that may have something to send are `ready`. A request takes one record batch from each of them, as many as fit,
 // so that one broker with many partitions costs one request, not many; up to five requests are under way on the connection.
 
-import type { Clock } from "../../clock.ts";
+import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
+import type { Counter, Gauge, TimeHistogram } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import { authenticate, negotiate, type SaslOptions, type Versions } from "./codecs.ts";
+import { errorName } from "../errors.ts";
+import type { KafkaOptions } from "../options.ts";
+import { authenticate, negotiate, type Versions } from "./codecs.ts";
 import { Connection, type ConnectionOptions, type Dial } from "./connection.ts";
-import { errorName } from "./errors.ts";
-import type { Entry, PartitionProducer } from "./partition.ts";
+import type { Entry } from "./entry.ts";
+import type { PartitionProducer } from "./partition.ts";
 import { decodeProduceResponse, encodeProduceRequest, type NodeEndpoint, type PartitionResult } from "./produce.ts";
 
 const REQUESTS_IN_FLIGHT_MAX = 5;
@@ -18,12 +21,13 @@ const REQUESTS_IN_FLIGHT_MAX = 5;
 /** Below the 100 MiB that a broker takes by default (socket.request.max.bytes), and small enough to share the connection. */
 const REQUEST_BYTES_MAX = 8 << 20;
 
+/** The broker gives up waiting for its replicas before this side gives up on it, and the connection with all it carries. */
+const REPLICATION_SHARE = 0.5;
+
 const RECONNECT_MS_MIN = 50;
 const RECONNECT_MS_MAX = 2_000;
 
-export interface BrokerOptions extends ConnectionOptions {
-  readonly sasl: SaslOptions | undefined;
-}
+export type BrokerOptions = ConnectionOptions & Pick<KafkaOptions, "sasl">;
 
 export interface BrokerDependencies {
   readonly dial: Dial;
@@ -43,24 +47,36 @@ export interface Link {
   readonly versions: Versions;
 }
 
+/** The instruments of one broker, taken once. */
+interface Instruments {
+  readonly connections: Gauge;
+  readonly inFlight: Gauge;
+  readonly requests: Counter;
+  readonly requestTime: TimeHistogram;
+  readonly bytes: Counter;
+}
+
 export class Broker {
   readonly host: string;
   readonly port: number;
   /** As a metric label. */
   readonly name: string;
+  /** Why there is no connection; undefined while there is one, or none was needed yet. */
+  problem: string | undefined;
   readonly #dependencies: BrokerDependencies;
   readonly #options: BrokerOptions;
   readonly #ready = new Set<PartitionProducer>();
-  #link: Link | undefined;
+  #instruments: Instruments | undefined;
+  #connecting: Connection | undefined;
   #opening: Promise<Link> | undefined;
+  #link: Link | undefined;
   #failuresInRow = 0;
   #retryAtMs = 0;
   #requestsInFlight = 0;
   #throttledUntilMs = 0;
-  #pumpScheduled = false;
+  #pumpSoon = false;
+  #pumpTimer: Timer | undefined;
   #disposed = false;
-  /** Why there is no connection; undefined while there is one, or none was needed yet. */
-  problem: string | undefined;
 
   constructor(host: string, port: number, dependencies: BrokerDependencies, options: BrokerOptions) {
     this.host = host;
@@ -72,6 +88,11 @@ export class Broker {
 
   get connected(): boolean {
     return this.#link !== undefined;
+  }
+
+  /** Requests of any kind without a response. */
+  get inFlight(): number {
+    return this.#link?.connection.inFlight ?? 0;
   }
 
   /** The partition may have something to send to this broker. */
@@ -99,59 +120,90 @@ export class Broker {
     this.#link?.connection.close(reason);
   }
 
-  /** Closes the connection because it is not needed any more; unlike a lost one, that is no news. */
+  /** Closes the connection, unless it is in use, because it is not needed any more; unlike a lost one, that is no news. */
   release(): void {
-    const link = this.#link;
-    if (link === undefined) return;
-    this.#link = undefined;
-    this.#dependencies.metrics.kafkaConnections.with(this.name).set(0);
-    link.connection.close("not needed any more");
+    if (this.inFlight === 0) this.#close("not needed any more");
   }
 
   dispose(): void {
     this.#disposed = true;
-    this.release();
+    this.#ready.clear();
+    if (this.#pumpTimer !== undefined) this.#dependencies.clock.clearTimeout(this.#pumpTimer);
+    this.#connecting?.close("not needed any more");
+    this.#close("not needed any more");
   }
 
+  // --- Connection -------------------------------------------------------------------------------------------------------
+
   async #open(): Promise<Link> {
-    const { dial, clock, metrics, log } = this.#dependencies;
-    const waitMs = this.#retryAtMs - clock.monotonic();
-    if (waitMs > 0) throw this.#unavailable(this.problem ?? "it failed a moment ago");
-    if (this.#disposed) throw this.#unavailable("the producer is closed");
-    let connection: Connection | undefined;
+    const { dial, clock, log } = this.#dependencies;
+    const { connectTimeoutMs } = this.#options;
+    if (this.#disposed) throw this.#unavailable("not needed any more");
+    if (this.#retryAtMs > clock.monotonic()) throw this.#unavailable(this.problem ?? "it failed a moment ago");
+    const connection = new Connection(this.host, this.port, dial, clock, this.#options);
+    this.#connecting = connection;
+    // One time-out for the whole way: a broker that accepts and then says nothing is as good as none.
+    const timer = clock.setTimeout(() => {
+      connection.close(`broker ${this.name} was not ready for use within ${connectTimeoutMs} ms`);
+    }, connectTimeoutMs);
     try {
-      connection = await Connection.open(this.host, this.port, dial, clock, this.#options);
-      // Versions first: a broker that is too old should say so, whatever it thinks of the credentials.
-      const versions = await negotiate(connection);
-      if (this.#options.sasl !== undefined) await authenticate(connection, this.#options.sasl);
+      await connection.opened();
+      const versions = await this.#greet(connection);
+      if (connection.closed) throw this.#unavailable("it closed the connection");
       const link = { connection, versions };
       this.#link = link;
       this.problem = undefined;
       this.#failuresInRow = 0;
-      metrics.kafkaConnections.with(this.name).set(1);
-      log.info({ broker: this.name, versions }, "connected to broker");
+      this.#meters.connections.inc();
       connection.onClosed((error) => this.#closed(link, error));
+      log.info({ broker: this.name, versions }, "connected to broker");
       return link;
     } catch (thrown) {
-      connection?.close("it could not be used");
+      connection.close("it could not be used");
       const error = IngestError.from(thrown);
       this.#delayRetry(error);
       throw error;
+    } finally {
+      clock.clearTimeout(timer);
+      this.#connecting = undefined;
     }
+  }
+
+  async #greet(connection: Connection): Promise<Versions> {
+    const { sasl } = this.#options;
+    // The library's SASL code may never answer on a connection that fails at the wrong moment.
+    const closed = new Promise<never>((_, reject) => {
+      connection.onClosed(reject);
+    });
+    const greet = async (): Promise<Versions> => {
+      // Versions first: a broker that is too old should say so, whatever it thinks of the credentials.
+      const versions = await negotiate(connection);
+      if (sasl !== undefined) await authenticate(connection, sasl);
+      return versions;
+    };
+    return await Promise.race([greet(), closed]);
+  }
+
+  #close(reason: string): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#link = undefined;
+    this.#meters.connections.dec();
+    link.connection.close(reason);
   }
 
   #closed(link: Link, error: IngestError): void {
     if (this.#link !== link) return;
     this.#link = undefined;
-    this.#dependencies.metrics.kafkaConnections.with(this.name).set(0);
+    this.#meters.connections.dec();
     this.#dependencies.metrics.kafkaDisconnects.with(this.name).inc();
-    if (this.#disposed) return;
     this.#dependencies.log.warn({ broker: this.name, reason: error.message }, "lost connection to broker");
     this.#dependencies.onUnreachable();
     this.#schedulePump();
   }
 
   #delayRetry(error: IngestError): void {
+    if (this.#disposed) return;
     const { clock, random, log } = this.#dependencies;
     const backoffMs = Math.min(RECONNECT_MS_MAX, RECONNECT_MS_MIN * 2 ** this.#failuresInRow);
     this.#retryAtMs = clock.monotonic() + backoffMs * (0.75 + random() / 2);
@@ -169,20 +221,18 @@ export class Broker {
 
   /** At the end of this turn, so that everything which becomes ready in it goes into one request. */
   #schedulePump(): void {
-    if (this.#pumpScheduled || this.#ready.size === 0 || this.#disposed) return;
-    this.#pumpScheduled = true;
+    if (this.#pumpSoon || this.#pumpTimer !== undefined || this.#ready.size === 0 || this.#disposed) return;
+    this.#pumpSoon = true;
     queueMicrotask(() => {
-      this.#pumpScheduled = false;
+      this.#pumpSoon = false;
       this.#pump();
     });
   }
 
   #pumpAfter(delayMs: number): void {
-    if (this.#pumpScheduled) return;
-    this.#pumpScheduled = true;
-    this.#dependencies.clock.setTimeout(
+    this.#pumpTimer ??= this.#dependencies.clock.setTimeout(
       () => {
-        this.#pumpScheduled = false;
+        this.#pumpTimer = undefined;
         this.#pump();
       },
       Math.max(1, delayMs),
@@ -195,10 +245,8 @@ export class Broker {
     const link = this.#link;
     if (link === undefined) {
       if (this.#retryAtMs > now) return this.#pumpAfter(this.#retryAtMs - now);
-      void this.link().then(
-        () => this.#schedulePump(),
-        () => this.#schedulePump(),
-      );
+      const again = (): void => this.#schedulePump();
+      void this.link().then(again, again);
       return;
     }
     if (this.#throttledUntilMs > now) return this.#pumpAfter(this.#throttledUntilMs - now);
@@ -222,30 +270,30 @@ export class Broker {
       bytes += entry.bytes.length;
       if (bytes >= REQUEST_BYTES_MAX) break;
     }
+    if (entries.length > 1) entries.sort(byTopic);
     return entries;
   }
 
-  #send(link: Link, entries: Entry[]): void {
-    const { clock, metrics } = this.#dependencies;
-    const items = entries.map(({ partition, bytes }) => ({ ...address(partition), bytes }));
-    if (entries.length > 1) items.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0));
+  #send(link: Link, entries: readonly Entry[]): void {
+    const { clock } = this.#dependencies;
+    const { clientId, requestTimeoutMs } = this.#options;
+    const { inFlight, requests, requestTime, bytes: bytesSent } = this.#meters;
+    const replicationMs = Math.ceil(requestTimeoutMs * REPLICATION_SHARE);
     const sentAtMs = clock.monotonic();
     this.#requestsInFlight++;
-    metrics.kafkaInFlight.with(this.name).set(this.#requestsInFlight);
-    metrics.kafkaRequests.with(this.name, "Produce").inc();
+    inFlight.inc();
+    requests.inc();
     link.connection.request(
       (correlationId) => {
-        const { clientId, requestTimeoutMs } = this.#options;
-        const pieces = encodeProduceRequest(link.versions.produce, correlationId, clientId, requestTimeoutMs, items);
-        let bytes = 0;
-        for (const piece of pieces) bytes += piece.length;
-        metrics.kafkaBytes.with(this.name).inc(bytes);
+        const items = entries.map(({ partition: { topic, partition }, bytes }) => ({ topic, partition, bytes }));
+        const pieces = encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, items);
+        for (const piece of pieces) bytesSent.inc(piece.length);
         return pieces;
       },
       (error, response) => {
         this.#requestsInFlight--;
-        metrics.kafkaInFlight.with(this.name).set(this.#requestsInFlight);
-        metrics.kafkaRequestTime.with(this.name).observe(clock.monotonic() - sentAtMs);
+        inFlight.dec();
+        requestTime.observe(clock.monotonic() - sentAtMs);
         if (response === undefined) {
           this.#dependencies.log.debug({ broker: this.name, reason: error?.message }, "produce request lost");
           for (const entry of entries) entry.partition.lost(entry);
@@ -261,8 +309,7 @@ export class Broker {
     const { metrics, clock, log } = this.#dependencies;
     let results: readonly PartitionResult[] = [];
     try {
-      // Behind the correlation id stands one byte of header tags.
-      const response = decodeProduceResponse(bytes.subarray(1));
+      const response = decodeProduceResponse(bytes);
       results = response.results;
       if (response.throttleMs > 0) {
         metrics.kafkaThrottle.with(this.name).inc(response.throttleMs / 1000);
@@ -272,9 +319,10 @@ export class Broker {
     } catch (thrown) {
       log.error({ broker: this.name, reason: String(thrown) }, "a Produce response cannot be read");
     }
+    // Brokers answer in an order of their own.
+    const byPartition = new Map(results.map((result) => [`${result.partition} ${result.topic}`, result]));
     for (const entry of entries) {
-      const { topic, partition } = entry.partition;
-      const result = results.find((each) => each.partition === partition && each.topic === topic);
+      const result = byPartition.get(`${entry.partition.partition} ${entry.partition.topic}`);
       if (result === undefined) {
         // Not a word about this batch: as open as if the connection had failed.
         entry.partition.lost(entry);
@@ -284,8 +332,19 @@ export class Broker {
       entry.partition.result(entry, result);
     }
   }
+
+  get #meters(): Instruments {
+    const { metrics } = this.#dependencies;
+    return (this.#instruments ??= {
+      connections: metrics.kafkaConnections.with(this.name),
+      inFlight: metrics.kafkaInFlight.with(this.name),
+      requests: metrics.kafkaRequests.with(this.name, "Produce"),
+      requestTime: metrics.kafkaRequestTime.with(this.name),
+      bytes: metrics.kafkaBytes.with(this.name),
+    });
+  }
 }
 
-function address(partition: PartitionProducer): { topic: string; partition: number } {
-  return { topic: partition.topic, partition: partition.partition };
+function byTopic(a: Entry, b: Entry): number {
+  return a.partition.topic < b.partition.topic ? -1 : a.partition.topic > b.partition.topic ? 1 : 0;
 }

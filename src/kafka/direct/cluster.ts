@@ -1,46 +1,39 @@
 // The cluster as far as it is known: its brokers, and the partitions and limits of the topics that are in use.
 //
 // Metadata is asked from any broker that answers, else from the bootstrap addresses in turn. Whoever finds it stale asks for
-// a refresh; refreshes that are asked for while one is under way are one refresh, and they come with a backoff, so a cluster
-// in trouble is not asked to death.
+// a refresh; refreshes that are asked for while one is under way are one refresh, and those that follow each other closely
+// come ever later, up to a second apart: a cluster in trouble, or in the middle of an election, is not asked to death.
 
 import type { Clock, Timer } from "../../clock.ts";
-import { Code, IngestError, Reason } from "../../errors.ts";
+import { Code, IngestError } from "../../errors.ts";
 import type { TopicInfo } from "../../ingest/producer.ts";
 import type { Logger } from "../../telemetry/log.ts";
+import { ErrorCode, lookupError } from "../errors.ts";
+import type { KafkaOptions } from "../options.ts";
+import { LIMIT_CONFIGS, limitsOf, topicInfo } from "../topic-limits.ts";
 import { Broker, type BrokerDependencies, type BrokerOptions, type Link } from "./broker.ts";
-import { createTopic, describeTopicConfigs, fetchMetadata, type TopicView } from "./codecs.ts";
-import { errorName } from "./errors.ts";
+import {
+  createTopic,
+  describeTopicConfigs,
+  fetchMetadata,
+  initProducerId,
+  type ProducerIdView,
+  type TopicView,
+} from "./codecs.ts";
 import type { NodeEndpoint } from "./produce.ts";
 
-/** Between two refreshes that succeed: an election takes longer, and asking faster does not speed it up. */
-const REFRESH_INTERVAL_MS_MIN = 100;
-/** Between two that fail. */
-const REFRESH_BACKOFF_MS_MIN = 50;
+/** Between the first two refreshes in a row; doubled for each one after them. */
+const REFRESH_BACKOFF_MS_MIN = 100;
 const REFRESH_BACKOFF_MS_MAX = 1_000;
+/** After so long without a refresh, the next one is the first of a row again. */
+const REFRESH_QUIET_MS = 3_000;
+/** How long one broker may take to answer before another is asked; the connection itself has more time. */
+const FETCH_TIMEOUT_MS = 2_000;
 /** How long a lookup goes on asking a cluster that cannot answer. */
 const LOOKUP_TIMEOUT_MS = 5_000;
-
-const UNKNOWN_TOPIC = 3;
-const LEADER_NOT_AVAILABLE = 5;
-const TOPIC_ALREADY_EXISTS = 36;
-
-/** Kafka's defaults, for topics whose settings this client may not see. */
-const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
-
-const MAX_BYTES = "max.message.bytes";
-const BEFORE_MAX = "message.timestamp.before.max.ms";
-const AFTER_MAX = "message.timestamp.after.max.ms";
-/** What stood for both before Kafka 3.6. */
-const DIFFERENCE_MAX = "message.timestamp.difference.max.ms";
-const TIMESTAMP_TYPE = "message.timestamp.type";
-const CLEANUP_POLICY = "cleanup.policy";
-
-export interface ClusterOptions extends BrokerOptions {
-  readonly bootstrap: readonly { readonly host: string; readonly port: number }[];
-  readonly metadataMaxAgeMs: number;
-  readonly autoCreateTopics: boolean;
-}
+const LOOKUP_RETRY_MS = 100;
+/** How long a known topic has to be missing before it is gone: a broker that has just started may not know it yet. */
+const TOPIC_MISSING_MS = 1_000;
 
 export interface ClusterDependencies extends Omit<BrokerDependencies, "onEndpoints" | "onUnreachable"> {
   /** The topics with batches that are not stored, whether they are known or gone. */
@@ -52,6 +45,7 @@ export interface ClusterDependencies extends Omit<BrokerDependencies, "onEndpoin
 interface KnownTopic {
   info: TopicInfo;
   topicId: string;
+  missingSinceMs: number | undefined;
 }
 
 export class Cluster {
@@ -61,20 +55,23 @@ export class Cluster {
   readonly #onTopic: (topic: TopicView) => void;
   readonly #topicsInUse: () => Iterable<string>;
   readonly #brokerDependencies: BrokerDependencies;
-  readonly #options: ClusterOptions;
+  readonly #options: KafkaOptions;
   readonly #bootstrap: readonly Broker[];
   readonly #brokers = new Map<number, Broker>();
   readonly #topics = new Map<string, KnownTopic>();
   #controllerId = -1;
-  #nextBootstrap = 0;
-  #refreshing: Promise<void> | undefined;
-  #refreshedAtMs = Number.NEGATIVE_INFINITY;
-  #failuresInRow = 0;
-  #ageTimer: Timer | undefined;
+  #nextToTry = 0;
+  /** Set while a refresh is under way; `again` if it was asked for meanwhile. */
+  #refreshing: { again: boolean } | undefined;
   #refreshTimer: Timer | undefined;
+  #refreshedAtMs = Number.NEGATIVE_INFINITY;
+  #refreshesInRow = 0;
+  #failuresInRow = 0;
+  #limitsStale = false;
+  #ageTimer: Timer | undefined;
   #disposed = false;
 
-  constructor(dependencies: ClusterDependencies, options: ClusterOptions) {
+  constructor(dependencies: ClusterDependencies, options: KafkaOptions) {
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#random = dependencies.random;
@@ -91,12 +88,9 @@ export class Cluster {
 
   /** Begins to look for the cluster; it need not be there yet. */
   start(): void {
+    if (this.#ageTimer !== undefined || this.#disposed) return;
     this.refresh();
     this.#scheduleAging();
-  }
-
-  get brokers(): readonly Broker[] {
-    return [...this.#brokers.values()];
   }
 
   broker(nodeId: number): Broker | undefined {
@@ -110,61 +104,80 @@ export class Cluster {
   /** Asks for fresh metadata of the topics in use, soon; never more than one refresh at a time. */
   refresh(): void {
     if (this.#disposed || this.#refreshTimer !== undefined) return;
+    if (this.#refreshing !== undefined) {
+      // The answer that is under way may be older than the question.
+      this.#refreshing.again = true;
+      return;
+    }
     const sinceLastMs = this.#clock.monotonic() - this.#refreshedAtMs;
-    const delayMs = this.#failuresInRow > 0 ? this.#backoffMs() : Math.max(0, REFRESH_INTERVAL_MS_MIN - sinceLastMs);
-    this.#refreshTimer = this.#clock.setTimeout(() => {
-      this.#refreshTimer = undefined;
-      void this.#refresh(false).catch(() => this.refresh());
-    }, delayMs);
+    if (sinceLastMs > REFRESH_QUIET_MS) this.#refreshesInRow = 0;
+    const waitMs = this.#refreshesInRow === 0 ? 0 : this.#backoffMs(REFRESH_BACKOFF_MS_MIN, this.#refreshesInRow);
+    this.#refreshTimer = this.#clock.setTimeout(
+      () => {
+        this.#refreshTimer = undefined;
+        void this.#refresh();
+      },
+      Math.max(0, waitMs - sinceLastMs),
+    );
+  }
+
+  /** Asks for fresh metadata, and for the settings of the topics too. */
+  refreshLimits(): void {
+    this.#limitsStale = true;
+    this.refresh();
   }
 
   /** @throws IngestError as `Producer.lookup` says. */
   async lookup(name: string): Promise<TopicInfo> {
     const deadlineMs = this.#clock.monotonic() + LOOKUP_TIMEOUT_MS;
     let created = false;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       let failure: IngestError;
       try {
-        const topic = (await this.#fetch([name])).find((each) => each.name === name);
+        const topic = (await this.#fetch([name], false)).find((each) => each.name === name);
         const info = this.#topics.get(name)?.info;
-        if (topic?.errorCode === 0 && info !== undefined) return info;
-        const code = topic?.errorCode ?? UNKNOWN_TOPIC;
-        if (code === UNKNOWN_TOPIC && this.#options.autoCreateTopics && !created) {
-          created = true;
+        if (topic?.errorCode === ErrorCode.NONE && info !== undefined) return info;
+        const code = topic?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+        if (code === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION && this.#options.autoCreateTopics && !created) {
           await this.#createTopic(name);
-          failure = lookupFailure(name, LEADER_NOT_AVAILABLE);
-        } else {
-          failure = lookupFailure(name, created && code === UNKNOWN_TOPIC ? LEADER_NOT_AVAILABLE : code);
+          created = true;
         }
+        // A topic that was just created is known to all brokers a moment later.
+        const isNew = created && code === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+        failure = lookupError(name, isNew ? ErrorCode.LEADER_NOT_AVAILABLE : code);
       } catch (thrown) {
         failure = IngestError.from(thrown);
       }
       if (!failure.retryable || this.#disposed || this.#clock.monotonic() >= deadlineMs) throw failure;
       await new Promise<void>((resolve) => {
-        this.#clock.setTimeout(resolve, this.#backoffMs());
+        this.#clock.setTimeout(resolve, this.#backoffMs(LOOKUP_RETRY_MS, tries));
       });
     }
   }
 
+  /** @throws IngestError UNAVAILABLE if no broker answers in time. */
+  async initProducerId(): Promise<ProducerIdView> {
+    const { connection } = await this.#anyLink();
+    return await this.#inTime(initProducerId(connection));
+  }
+
   /** Any broker that can be talked to. @throws IngestError of the last one tried. */
-  async anyLink(): Promise<Link> {
-    const connected = this.brokers.filter((broker) => broker.connected);
-    if (connected.length > 0) return await connected[Math.floor(this.#random() * connected.length)]!.link();
+  async #anyLink(): Promise<Link> {
+    // While all is well, the one with the least to do; an answer waits behind all that was asked before it.
+    const idlest = this.#idlestConnected();
+    if (idlest !== undefined && this.#failuresInRow === 0) return await idlest.link();
+    // Else everybody in turn. Those that metadata named first: the bootstrap list may be old, and often is one address for all.
+    const known = [...this.#brokers.values()];
     let failure: IngestError | undefined;
-    // Those that metadata named first: the bootstrap list may be old, and often is one address for all of them.
-    for (const broker of this.brokers) {
-      try {
-        return await broker.link();
-      } catch (thrown) {
-        failure = IngestError.from(thrown);
-      }
-    }
-    for (let tried = 0; tried < this.#bootstrap.length; tried++) {
-      try {
-        return await this.#bootstrap[this.#nextBootstrap]!.link();
-      } catch (thrown) {
-        failure = IngestError.from(thrown);
-        this.#nextBootstrap = (this.#nextBootstrap + 1) % this.#bootstrap.length;
+    for (const brokers of [known, this.#bootstrap]) {
+      const first = this.#nextToTry;
+      for (let tried = 0; tried < brokers.length; tried++) {
+        try {
+          return await brokers[(first + tried) % brokers.length]!.link();
+        } catch (thrown) {
+          failure = IngestError.from(thrown);
+          this.#nextToTry++;
+        }
       }
     }
     throw failure ?? new IngestError(Code.UNAVAILABLE, "no broker is known", { retryable: true });
@@ -172,7 +185,7 @@ export class Cluster {
 
   /** What keeps batches from being stored; empty if nothing does. */
   problems(): string[] {
-    const brokers = this.#brokers.size > 0 ? this.brokers : this.#bootstrap;
+    const brokers = this.#brokers.size > 0 ? [...this.#brokers.values()] : this.#bootstrap;
     const problems = brokers.flatMap(({ problem }) => problem ?? []);
     if (this.#brokers.size === 0 && problems.length === 0) problems.push("no broker has answered yet");
     return problems;
@@ -180,7 +193,7 @@ export class Cluster {
 
   /** Is there a broker that answers? */
   get reachable(): boolean {
-    return this.brokers.some((broker) => broker.connected) || (this.#brokers.size > 0 && this.#failuresInRow === 0);
+    return this.#idlestConnected() !== undefined || (this.#brokers.size > 0 && this.#failuresInRow === 0);
   }
 
   dispose(): void {
@@ -190,86 +203,119 @@ export class Cluster {
     for (const broker of [...this.#brokers.values(), ...this.#bootstrap]) broker.dispose();
   }
 
-  #backoffMs(): number {
-    const backoffMs = Math.min(
-      REFRESH_BACKOFF_MS_MAX,
-      REFRESH_BACKOFF_MS_MIN * 2 ** Math.max(0, this.#failuresInRow - 1),
-    );
-    return backoffMs * (0.75 + this.#random() / 2);
+  // --- Metadata ---------------------------------------------------------------------------------------------------------
+
+  /** @param inRow from 1; the delay doubles with each. */
+  #backoffMs(minMs: number, inRow: number): number {
+    return Math.min(REFRESH_BACKOFF_MS_MAX, minMs * 2 ** (inRow - 1)) * (0.75 + this.#random() / 2);
   }
 
   #scheduleAging(): void {
     this.#ageTimer = this.#clock.setTimeout(() => {
-      void this.#refresh(true).catch(() => this.refresh());
+      this.refreshLimits();
       this.#scheduleAging();
     }, this.#options.metadataMaxAgeMs);
     this.#ageTimer.unref?.();
   }
 
-  /** @param withLimits whether the topics' settings are read again too. */
-  async #refresh(withLimits: boolean): Promise<void> {
-    const topics = new Set([...this.#topics.keys(), ...this.#topicsInUse()]);
+  async #refresh(): Promise<void> {
+    const refreshing = { again: false };
+    const withLimits = this.#limitsStale;
+    this.#refreshing = refreshing;
+    this.#refreshesInRow++;
+    this.#limitsStale = false;
+    try {
+      const topics = new Set([...this.#topics.keys(), ...this.#topicsInUse()]);
+      await this.#fetch([...topics], withLimits);
+    } catch {
+      // Which broker failed, and how, stands in its log line and in `problems`.
+      this.#limitsStale ||= withLimits;
+      refreshing.again = true;
+    }
+    this.#refreshing = undefined;
     this.#refreshedAtMs = this.#clock.monotonic();
-    this.#refreshing ??= this.#fetch([...topics], withLimits)
-      .then(() => {})
-      .finally(() => {
-        this.#refreshing = undefined;
-      });
-    await this.#refreshing;
+    if (refreshing.again) this.refresh();
   }
 
   /** Asks for topics and brokers, takes in what comes, and reads the limits of topics that are new or asked for. */
-  async #fetch(names: readonly string[], withLimits = false): Promise<readonly TopicView[]> {
+  async #fetch(names: readonly string[], withLimits: boolean): Promise<readonly TopicView[]> {
     try {
-      const link = await this.anyLink();
-      const view = await fetchMetadata(link.connection, link.versions, names);
+      const link = await this.#anyLink();
+      const view = await this.#inTime(fetchMetadata(link.connection, link.versions, names));
       this.#setBrokers(view.brokers);
       this.#controllerId = view.controllerId;
-      const present = view.topics.filter((topic) => topic.errorCode === 0 && topic.partitions.length > 0);
+      const topics = view.topics.map(usable);
+      const present = topics.filter((topic) => topic.errorCode === ErrorCode.NONE);
       const unseen = present.filter((topic) => withLimits || this.#topics.get(topic.name)?.topicId !== topic.topicId);
-      const limits =
-        unseen.length === 0
+      const unseenNames = unseen.map(({ name }) => name);
+      const configs =
+        unseenNames.length === 0
           ? new Map<string, ReadonlyMap<string, string>>()
-          : await describeTopicConfigs(
-              link.connection,
-              unseen.map(({ name }) => name),
-              [MAX_BYTES, BEFORE_MAX, AFTER_MAX, DIFFERENCE_MAX, TIMESTAMP_TYPE, CLEANUP_POLICY],
-            );
-      for (const topic of present) this.#setTopic(topic, limits.get(topic.name));
-      for (const topic of view.topics) {
-        if (topic.errorCode === UNKNOWN_TOPIC) this.#topics.delete(topic.name);
+          : await this.#inTime(describeTopicConfigs(link.connection, unseenNames, LIMIT_CONFIGS));
+      for (const topic of present) this.#setTopic(topic, configs.get(topic.name));
+      for (const topic of topics) {
+        if (topic.errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) this.#missTopic(topic.name);
         this.#onTopic(topic);
       }
       this.#failuresInRow = 0;
       if (this.#brokers.size > 0) for (const broker of this.#bootstrap) broker.release();
-      return view.topics;
+      return topics;
     } catch (thrown) {
       this.#failuresInRow++;
+      this.#nextToTry++;
       throw thrown;
+    }
+  }
+
+  /** @throws IngestError UNAVAILABLE also when this is disposed meanwhile, so that nobody goes on. */
+  async #inTime<T>(answer: Promise<T>): Promise<T> {
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new IngestError(Code.UNAVAILABLE, "no broker answers in time", { retryable: true });
+      timer = this.#clock.setTimeout(() => reject(error), FETCH_TIMEOUT_MS);
+    });
+    try {
+      const result = await Promise.race([answer, late]);
+      if (this.#disposed) throw new IngestError(Code.UNAVAILABLE, "the producer is closed", { retryable: true });
+      return result;
+    } finally {
+      if (timer !== undefined) this.#clock.clearTimeout(timer);
     }
   }
 
   async #createTopic(name: string): Promise<void> {
     const controller = this.#brokers.get(this.#controllerId);
-    const link = controller === undefined ? await this.anyLink() : await controller.link();
+    const link = controller === undefined ? await this.#anyLink() : await controller.link();
     const code = await createTopic(link.connection, name, this.#options.requestTimeoutMs);
-    if (code !== 0 && code !== TOPIC_ALREADY_EXISTS) throw lookupFailure(name, code);
+    if (code === ErrorCode.TOPIC_ALREADY_EXISTS) return;
+    if (code !== ErrorCode.NONE) throw lookupError(name, code);
     this.#log.info({ topic: name }, "created topic");
   }
 
   #setTopic(topic: TopicView, configs: ReadonlyMap<string, string> | undefined): void {
-    const known = this.#topics.get(topic.name);
-    const limits = configs === undefined ? known?.info : limitsOf(configs);
-    const info: TopicInfo = {
-      name: topic.name,
-      partitions: topic.partitions.length,
-      maxBatchBytes: limits?.maxBatchBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
-      timestampBeforeMaxMs: limits?.timestampBeforeMaxMs ?? Number.POSITIVE_INFINITY,
-      timestampAfterMaxMs: limits?.timestampAfterMaxMs ?? Number.POSITIVE_INFINITY,
-      keyRequired: limits?.keyRequired ?? false,
-    };
-    if (known !== undefined && isSame(known.info, info)) known.topicId = topic.topicId;
-    else this.#topics.set(topic.name, { info, topicId: topic.topicId });
+    const known = this.#topics.get(topic.name)?.info;
+    const limits = known !== undefined && configs === undefined ? known : limitsOf(configs ?? new Map());
+    const info = topicInfo(known, topic.name, topic.partitions.size, limits);
+    this.#topics.set(topic.name, { info, topicId: topic.topicId, missingSinceMs: undefined });
+  }
+
+  #missTopic(name: string): void {
+    const known = this.#topics.get(name);
+    if (known === undefined) return;
+    const now = this.#clock.monotonic();
+    known.missingSinceMs ??= now;
+    if (now - known.missingSinceMs >= TOPIC_MISSING_MS) this.#topics.delete(name);
+    else this.refresh();
+  }
+
+  // --- Brokers ----------------------------------------------------------------------------------------------------------
+
+  #idlestConnected(): Broker | undefined {
+    let idlest: Broker | undefined;
+    for (const broker of this.#brokers.values()) {
+      if (broker.connected && (idlest === undefined || broker.inFlight < idlest.inFlight)) idlest = broker;
+    }
+    return idlest;
   }
 
   #setBrokers(nodes: readonly NodeEndpoint[]): void {
@@ -292,58 +338,14 @@ export class Cluster {
   }
 
   #newBroker(host: string, port: number): Broker {
-    return new Broker(host, port, this.#brokerDependencies, this.#options);
+    const options: BrokerOptions = this.#options;
+    return new Broker(host, port, this.#brokerDependencies, options);
   }
 }
 
-type Limits = Pick<TopicInfo, "maxBatchBytes" | "timestampBeforeMaxMs" | "timestampAfterMaxMs" | "keyRequired">;
-
-function limitsOf(configs: ReadonlyMap<string, string>): Limits {
-  const number = (name: string, otherwise: number): number => {
-    const value = configs.get(name);
-    return value === undefined || value === "" ? otherwise : Number(value);
-  };
-  // With LogAppendTime the broker overwrites the timestamp, so none is refused.
-  const free = configs.get(TIMESTAMP_TYPE) === "LogAppendTime";
-  const difference = number(DIFFERENCE_MAX, Number.POSITIVE_INFINITY);
-  return {
-    maxBatchBytes: number(MAX_BYTES, DEFAULT_MAX_MESSAGE_BYTES),
-    timestampBeforeMaxMs: free ? Number.POSITIVE_INFINITY : number(BEFORE_MAX, difference),
-    timestampAfterMaxMs: free ? Number.POSITIVE_INFINITY : number(AFTER_MAX, difference),
-    keyRequired: configs.get(CLEANUP_POLICY)?.includes("compact") ?? false,
-  };
-}
-
-function isSame(a: TopicInfo, b: TopicInfo): boolean {
-  return (
-    a.partitions === b.partitions &&
-    a.maxBatchBytes === b.maxBatchBytes &&
-    a.timestampBeforeMaxMs === b.timestampBeforeMaxMs &&
-    a.timestampAfterMaxMs === b.timestampAfterMaxMs &&
-    a.keyRequired === b.keyRequired
-  );
-}
-
-function lookupFailure(name: string, code: number): IngestError {
-  switch (code) {
-    case UNKNOWN_TOPIC:
-      return new IngestError(
-        Code.NOT_FOUND,
-        `topic ${name} does not exist: create it, or start the service with KAFKA_AUTO_CREATE_TOPICS=true`,
-        { reason: Reason.UNKNOWN_TOPIC, field: "topic" },
-      );
-    case 17:
-    case 29:
-    case 31:
-      return new IngestError(
-        Code.PERMISSION_DENIED,
-        `Kafka refuses topic ${name}: ${errorName(code)}; grant WRITE and DESCRIBE to this service`,
-        { reason: Reason.NOT_AUTHORIZED, field: "topic" },
-      );
-    case LEADER_NOT_AVAILABLE:
-    default:
-      return new IngestError(Code.UNAVAILABLE, `topic ${name} is not available: ${errorName(code)}`, {
-        retryable: true,
-      });
-  }
+/** A topic that no producer may write to is as good as none, and one that has no partitions yet is not there yet. */
+function usable(topic: TopicView): TopicView {
+  if (topic.errorCode !== ErrorCode.NONE) return topic;
+  if (topic.isInternal) return { ...topic, errorCode: ErrorCode.INVALID_TOPIC_EXCEPTION };
+  return topic.partitions.size > 0 ? topic : { ...topic, errorCode: ErrorCode.LEADER_NOT_AVAILABLE };
 }

@@ -6,6 +6,7 @@ import {
   type API,
   apiVersionsV0,
   apiVersionsV3,
+  AuthenticationError,
   ConfigResourceTypes,
   type Connection as LibraryConnection,
   createTopicsV7,
@@ -14,7 +15,6 @@ import {
   metadataV10,
   metadataV11,
   metadataV12,
-  metadataV9,
   ResponseError,
   saslAuthenticateV2,
   saslHandshakeV1,
@@ -22,12 +22,12 @@ import {
   saslScramSha,
 } from "@platformatic/kafka";
 import { Code, IngestError } from "../../errors.ts";
+import { ErrorCode, errorName } from "../errors.ts";
+import type { SaslOptions } from "../options.ts";
 import type { Connection } from "./connection.ts";
-import { errorName } from "./errors.ts";
 import { PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN } from "./produce.ts";
 
 const CLIENT_SOFTWARE = "sluice";
-const UNSUPPORTED_VERSION = 35;
 
 /** What both sides speak, for the APIs whose version matters. */
 export interface Versions {
@@ -35,13 +35,8 @@ export interface Versions {
   readonly metadata: number;
 }
 
-const METADATA = { 12: metadataV12, 11: metadataV11, 10: metadataV10, 9: metadataV9 } as const;
-
-export interface SaslOptions {
-  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
-  readonly username: string;
-  readonly password: string;
-}
+/** From the first one that tells a topic's id, by which one that was created again is known. */
+const METADATA = { 12: metadataV12, 11: metadataV11, 10: metadataV10 } as const;
 
 /**
  * The library's APIs throw if any one thing in a response failed; the response then travels in the error, and it is what we
@@ -61,10 +56,10 @@ async function call<A extends unknown[], R>(api: API<A, R>, connection: Connecti
   }
 }
 
-/** @throws IngestError FAILED_PRECONDITION if the broker is too old or too new. */
+/** @throws IngestError UNAVAILABLE, also if the broker is too old or too new: brokers are replaced while events wait. */
 export async function negotiate(connection: Connection): Promise<Versions> {
   let response = await call(apiVersionsV3.api, connection, CLIENT_SOFTWARE, "1");
-  if (response.errorCode === UNSUPPORTED_VERSION)
+  if (response.errorCode === ErrorCode.UNSUPPORTED_VERSION)
     response = await call(apiVersionsV0.api, connection, CLIENT_SOFTWARE, "1");
   const best = (apiKey: number, name: string, min: number, max: number): number => {
     const offered = response.apiKeys.find((api) => api.apiKey === apiKey);
@@ -72,42 +67,47 @@ export async function negotiate(connection: Connection): Promise<Versions> {
     if (offered !== undefined && version >= Math.max(min, offered.minVersion)) return version;
     const offer = offered === undefined ? "nothing" : `${offered.minVersion} to ${offered.maxVersion}`;
     throw new IngestError(
-      Code.FAILED_PRECONDITION,
+      Code.UNAVAILABLE,
       `broker ${connection.host}:${connection.port} offers ${name} ${offer}, needed is ${min} to ${max}: use Kafka 2.8 or later`,
+      { retryable: true },
     );
   };
-  return {
-    produce: best(PRODUCE_API_KEY, "Produce", PRODUCE_VERSION_MIN, PRODUCE_VERSION_MAX),
-    metadata: best(metadataV12.api.key, "Metadata", 9, 12),
-  };
+  const produce = best(PRODUCE_API_KEY, "Produce", PRODUCE_VERSION_MIN, PRODUCE_VERSION_MAX);
+  const metadata = best(metadataV12.api.key, "Metadata", metadataV10.api.version, metadataV12.api.version);
+  // Of these one version each is spoken: the one that all releases since 2.8 offer.
+  best(initProducerIdV4.api.key, "InitProducerId", 4, 4);
+  best(describeConfigsV4.api.key, "DescribeConfigs", 4, 4);
+  return { produce, metadata };
 }
 
-/** @throws IngestError PERMISSION_DENIED if the credentials or the mechanism are refused. */
+/** @throws IngestError UNAVAILABLE, also if the credentials or the mechanism are refused: an operator mends that while events wait. */
 export async function authenticate(connection: Connection, sasl: SaslOptions): Promise<void> {
   const { mechanism, username, password } = sasl;
-  const library = connection as unknown as LibraryConnection;
-  const refused = (why: string): IngestError =>
+  const refused = (why: string, cause?: unknown): IngestError =>
     new IngestError(
-      Code.PERMISSION_DENIED,
+      Code.UNAVAILABLE,
       `broker ${connection.host}:${connection.port} refuses SASL ${mechanism}: ${why} (KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD)`,
+      { retryable: true, cause },
     );
   const handshake = await call(saslHandshakeV1.api, connection, mechanism);
-  if (handshake.errorCode !== 0) throw refused(`it offers ${handshake.mechanisms?.join(", ")}`);
+  if (handshake.errorCode !== 0) throw refused(`it offers ${handshake.mechanisms?.join(", ") ?? "none"}`);
+  const library = connection as unknown as LibraryConnection;
+  const { api } = saslAuthenticateV2;
   try {
-    const response =
-      mechanism === "PLAIN"
-        ? await saslPlain.authenticate(saslAuthenticateV2.api, library, username, password)
-        : await saslScramSha.authenticate(
-            saslAuthenticateV2.api,
-            library,
-            mechanism === "SCRAM-SHA-256" ? "SHA-256" : "SHA-512",
-            username,
-            password,
-          );
-    if (response.errorCode !== 0) throw refused(response.errorMessage ?? errorName(response.errorCode));
+    if (mechanism === "PLAIN") {
+      await saslPlain.authenticate(api, library, username, password);
+    } else {
+      const hash = mechanism === "SCRAM-SHA-256" ? "SHA-256" : "SHA-512";
+      await saslScramSha.authenticate(api, library, hash, username, password);
+    }
   } catch (thrown) {
-    if (thrown instanceof IngestError) throw thrown;
-    throw refused(String(thrown));
+    // SCRAM wraps what the second message of its two ran into.
+    const cause = thrown instanceof AuthenticationError ? (thrown.cause ?? thrown) : thrown;
+    if (cause instanceof IngestError) throw cause;
+    if (!(cause instanceof ResponseError))
+      throw refused(cause instanceof Error ? cause.message : String(cause), thrown);
+    const { errorCode, errorMessage } = cause["response"] as { errorCode: number; errorMessage: string | null };
+    throw refused(errorMessage ?? errorName(errorCode), thrown);
   }
 }
 
@@ -119,9 +119,13 @@ export interface ClusterView {
 
 export interface TopicView {
   readonly name: string;
+  /** Another one when the topic was created again. */
   readonly topicId: string;
+  /** One of Kafka's own topics, which no producer may write to. */
+  readonly isInternal: boolean;
   readonly errorCode: number;
-  readonly partitions: readonly { readonly index: number; readonly leader: number; readonly leaderEpoch: number }[];
+  /** By their index. The leader is -1 while there is none. */
+  readonly partitions: ReadonlyMap<number, { readonly leader: number; readonly leaderEpoch: number }>;
 }
 
 /** Never lets the broker create a topic as a side effect: that is `createTopic`'s, where a setting says so. */
@@ -142,36 +146,41 @@ export async function fetchMetadata(
     controllerId: response.controllerId,
     topics: response.topics.map((topic) => ({
       name: topic.name ?? "",
-      topicId: topic.topicId ?? "",
+      topicId: topic.topicId,
+      isInternal: topic.isInternal,
       errorCode: topic.errorCode,
-      partitions: topic.partitions.map((partition) => ({
-        index: partition.partitionIndex,
-        leader: partition.leaderId,
-        leaderEpoch: partition.leaderEpoch,
-      })),
+      partitions: new Map(
+        topic.partitions.map(({ partitionIndex, leaderId, leaderEpoch }) => [
+          partitionIndex,
+          { leader: leaderId, leaderEpoch },
+        ]),
+      ),
     })),
   };
 }
 
-/** @throws IngestError UNAVAILABLE. */
-export async function initProducerId(connection: Connection): Promise<{ producerId: bigint; epoch: number }> {
+export interface ProducerIdView {
+  readonly errorCode: number;
+  readonly producerId: bigint;
+  readonly epoch: number;
+}
+
+/** @throws IngestError UNAVAILABLE if there is no answer. */
+export async function initProducerId(connection: Connection): Promise<ProducerIdView> {
   const response = await call(initProducerIdV4.api, connection, null, 0, -1n, -1);
-  if (response.errorCode !== 0) {
-    throw new IngestError(Code.UNAVAILABLE, `no producer id: ${errorName(response.errorCode)}`, { retryable: true });
-  }
-  return { producerId: response.producerId, epoch: response.producerEpoch };
+  return { errorCode: response.errorCode, producerId: response.producerId, epoch: response.producerEpoch };
 }
 
 /** The named settings of topics, as far as this client may see them. */
 export async function describeTopicConfigs(
   connection: Connection,
   topics: readonly string[],
-  configurationKeys: string[],
+  names: readonly string[],
 ): Promise<Map<string, ReadonlyMap<string, string>>> {
   const resources = topics.map((resourceName) => ({
     resourceType: ConfigResourceTypes.TOPIC,
     resourceName,
-    configurationKeys,
+    configurationKeys: [...names],
   }));
   const response = await call(describeConfigsV4.api, connection, resources, false, false);
   const visible = response.results.filter(({ errorCode }) => errorCode === 0);

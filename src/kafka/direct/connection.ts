@@ -9,32 +9,32 @@
 // When a connection fails, whatever was sent on it is told so: its outcome is unknown. There is no reconnecting here; a
 // connection is born, used and closed (see broker.ts).
 
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Duplex } from "node:stream";
 import { Reader, type Writer } from "@platformatic/kafka";
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
+import type { KafkaOptions, TlsOptions } from "../options.ts";
 
-export interface TlsOptions {
-  /** PEM; undefined: the system's authorities. */
-  readonly ca: string | undefined;
-}
-
-export interface ConnectionOptions {
-  readonly clientId: string;
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly tls: TlsOptions | undefined;
-}
+export type ConnectionOptions = Pick<KafkaOptions, "clientId" | "connectTimeoutMs" | "requestTimeoutMs" | "tls">;
 
 /** Opens a socket; replaced where faults are simulated. */
 export type Dial = (host: string, port: number, tls: TlsOptions | undefined) => Duplex;
 
-export const dialSocket: Dial = (host, port, tls) =>
-  tls === undefined
-    ? connectTcp({ host, port, noDelay: true, keepAlive: true })
-    : connectTls({ host, port, servername: host, ...(tls.ca === undefined ? {} : { ca: tls.ca }) });
+export const dialSocket: Dial = (host, port, tls) => {
+  if (tls === undefined) return connectTcp({ host, port, noDelay: true, keepAlive: true });
+  const socket = connectTls({
+    host,
+    port,
+    // An address is no server name (RFC 6066); the certificate is then checked against the address.
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+  });
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true);
+  return socket;
+};
 
 /** A node callback, as the codecs of @platformatic/kafka want it. */
 type Callback<T> = (error: Error | null, result: T) => void;
@@ -64,27 +64,15 @@ export class Connection {
   #timer: Timer | undefined;
   #closed: IngestError | undefined;
 
-  private constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions) {
+  /** Begins to connect; `opened` tells how that went. */
+  constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions) {
     this.host = host;
     this.port = port;
     this.#clock = clock;
     this.#options = options;
     this.#socket = dial(host, port, options.tls);
-    this.#socket.on("error", (cause) => this.#fail(`connection to ${host}:${port} failed: ${cause.message}`, cause));
+    this.#socket.on("error", (cause) => this.#fail(`connection to ${host}:${port} failed: ${describe(cause)}`, cause));
     this.#socket.on("close", () => this.#fail(`broker ${host}:${port} closed the connection`));
-  }
-
-  /** @throws IngestError UNAVAILABLE if there is no connection within the time-out. */
-  static async open(
-    host: string,
-    port: number,
-    dial: Dial,
-    clock: Clock,
-    options: ConnectionOptions,
-  ): Promise<Connection> {
-    const connection = new Connection(host, port, dial, clock, options);
-    await connection.#opened();
-    return connection;
   }
 
   get closed(): boolean {
@@ -94,6 +82,19 @@ export class Connection {
   /** Requests without a response. */
   get inFlight(): number {
     return this.#pending.length;
+  }
+
+  /** To be called once, at first. @throws IngestError UNAVAILABLE if there is no connection, or it is closed meanwhile. */
+  async opened(): Promise<void> {
+    const event = this.#options.tls === undefined ? "connect" : "secureConnect";
+    await new Promise<void>((resolve, reject) => {
+      this.onClosed(reject);
+      this.#socket.once(event, () => {
+        this.#onClosed = undefined;
+        this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+        resolve();
+      });
+    });
   }
 
   /** @param listener is told once, after everything pending has been. */
@@ -170,28 +171,14 @@ export class Connection {
           callback(thrown as Error, undefined as T);
           return;
         }
-        callback(null, result);
+        try {
+          callback(null, result);
+        } catch (thrown) {
+          // The library's SASL code throws right here at what it cannot read; nobody above could catch that.
+          this.#fail(`${this.host}:${this.port} answered what cannot be understood: ${String(thrown)}`, thrown);
+        }
       },
     );
-  }
-
-  async #opened(): Promise<void> {
-    const event = this.#options.tls === undefined ? "connect" : "secureConnect";
-    await new Promise<void>((resolve, reject) => {
-      const timer = this.#clock.setTimeout(() => {
-        this.#fail(`no connection to ${this.host}:${this.port} within ${this.#options.connectTimeoutMs} ms`);
-      }, this.#options.connectTimeoutMs);
-      this.#onClosed = (error) => {
-        this.#clock.clearTimeout(timer);
-        reject(error);
-      };
-      this.#socket.once(event, () => {
-        this.#clock.clearTimeout(timer);
-        this.#onClosed = undefined;
-        this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-        resolve();
-      });
-    });
   }
 
   /** Responses are small next to requests, so the rare one that spans chunks is put together once it is whole. */
@@ -260,4 +247,10 @@ export class Connection {
     for (const pending of this.#pending.splice(0)) pending.settle(error, undefined);
     this.#onClosed?.(error);
   }
+}
+
+/** An attempt at several addresses (localhost is two) fails with an error for each and no message of its own. */
+function describe(cause: Error): string {
+  if (cause instanceof AggregateError) return cause.errors.map((each: Error) => each.message).join(", ");
+  return cause.message;
 }

@@ -2,59 +2,53 @@
 //
 // Invariants (docs/adr/0004-direct-producer.md has their reasons):
 // - A sequence is bound to exact bytes from the first send on; only a new epoch, with nothing in flight, unbinds them.
-// - One batch in flight until the first acknowledgement for this leader and epoch, then up to five, because a broker without
-//   state for a producer id takes any first sequence, and one with state remembers five batches.
+// - One batch in flight until the first acknowledgement for this leader and epoch, and again after a long silence, else up to
+//   five, because a broker without state for a producer id takes any first sequence, and one with state remembers five batches.
 // - After anything but a success, everything in flight comes home before the oldest batch is sent again, alone.
 // - Batches reach the log in the order of `enqueue`. Every record of each is settled once.
-// - An epoch is bumped locally: this producer id serves this partition only, so nobody else can be disturbed.
+// - An epoch is bumped locally: this producer id serves this partition only, so nobody else can be disturbed. What stands
+//   before the batch that made it necessary is acknowledged first, under the old epoch, because it may be on the log already.
 
+import { assert, Code, IngestError } from "../../errors.ts";
 import type { Clock } from "../../clock.ts";
-import { assert, Code, IngestError, Reason } from "../../errors.ts";
 import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
+import type { Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import { hasValidCrc, sliceRecordBatch, stampProducer } from "../../wire/record-batch.ts";
-import { actionFor, errorName } from "./errors.ts";
+import { hasValidCrc, stampProducer } from "../../wire/record-batch.ts";
+import { bytesOfRecords } from "../bytes-of-records.ts";
+import { actionFor, deniedError, errorName, rejectedError, tooLargeError } from "../errors.ts";
+import { type Entry, isBefore, partOf, type Position, wholeEntry } from "./entry.ts";
 import type { PartitionResult } from "./produce.ts";
 
 const IN_FLIGHT_MAX = 5;
 const PRODUCER_EPOCH_MAX = 32_767;
 const SEQUENCES = 0x8000_0000;
+/** Without a batch for so long, a broker may forget a producer id (producer.id.expiration.ms is a day, unless it is set). */
+const STATE_TRUSTED_MS = 600_000;
 const CORRUPT_TRIES_MAX = 3;
 const BACKOFF_MS_MIN = 20;
 const BACKOFF_MS_MAX = 1_000;
 
-/** A record batch, or the part of one that is still to be stored. */
-export interface Entry {
-  readonly partition: PartitionProducer;
-  readonly batch: SealedBatch;
-  readonly settler: BatchSettler;
-  /** What is sent: the batch's own bytes, or those of a part of it. */
-  readonly bytes: Buffer;
-  /** The records of the batch that these are. */
-  readonly first: number;
-  readonly count: number;
-  /** Its place among the batches of the partition; parts of one share it and follow `first`. */
-  readonly order: number;
-  /** -1 until it is sent under the current epoch. */
-  sequence: number;
-  sends: number;
-  corruptTries: number;
-  /** It may be on the log although nobody said so. */
-  unknown: boolean;
+/** Where records begin that have a sequence and are not on the log: from here on, only a new epoch can be stored. */
+interface Hole extends Position {
+  /** True if they never were on the log, so that nothing behind them can be. */
+  readonly certain: boolean;
 }
 
 /** What a partition asks of those around it. Each may be called at any time, and answers later or not at all. */
 export interface PartitionHost {
   /** There may be something to send, or the partition has become idle. */
   ready(partition: PartitionProducer): void;
-  /** Calls `setProducerId` once there is one. */
+  /** Calls `setProducerId` once there is one, or `deny`. */
   needProducerId(partition: PartitionProducer): void;
   /** The leader is not, or no longer, where it was thought to be. */
   leaderSuspect(partition: PartitionProducer, hint: PartitionResult["currentLeader"]): void;
+  /** The topic does not take what it was thought to take. */
+  limitsSuspect(partition: PartitionProducer): void;
   renegotiate(nodeId: number): void;
-  /** Calls `ready` after the delay. */
-  wake(partition: PartitionProducer, delayMs: number): void;
+  /** Calls `unblock` after the delay. */
+  unblockAfter(partition: PartitionProducer, delayMs: number): void;
 }
 
 export interface PartitionDependencies {
@@ -68,7 +62,10 @@ export interface PartitionDependencies {
 export class PartitionProducer {
   readonly topic: string;
   readonly partition: number;
+  /** What an operator has to mend before anything is stored here; undefined if nothing. */
+  problem: string | undefined;
   readonly #dependencies: PartitionDependencies;
+  readonly #queuedBytesGauge: Gauge;
   /** Not in flight, in order. */
   readonly #queue: Entry[] = [];
   readonly #inFlight: Entry[] = [];
@@ -79,11 +76,14 @@ export class PartitionProducer {
   #nextSequence = 0;
   #nextOrder = 0;
   #window = 1;
+  #acknowledgedAtMs = 0;
   /** Everything in flight has to come home before anything is sent. */
   #comeHome = false;
-  /** What has to happen once nothing is in flight. */
-  #pending: "nothing" | "bump" | "new id" = "nothing";
-  #blockedUntilMs = 0;
+  #hole: Hole | undefined;
+  /** The producer id is another's: a new one is needed. */
+  #fenced = false;
+  /** True while it waits before it tries again. */
+  #blocked = false;
   #failuresInRow = 0;
   #queuedBytes = 0;
 
@@ -91,6 +91,7 @@ export class PartitionProducer {
     this.topic = topic;
     this.partition = partition;
     this.#dependencies = dependencies;
+    this.#queuedBytesGauge = dependencies.metrics.kafkaQueuedBytes.with();
   }
 
   /** The broker that leads the partition; -1 if that is not known. */
@@ -108,10 +109,10 @@ export class PartitionProducer {
   }
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
-    const { bytes, count } = batch;
-    this.#queue.push(this.#entry(batch, settler, bytes, 0, count, this.#nextOrder++));
+    const { bytes } = batch;
+    this.#queue.push(wholeEntry(this, batch, settler, this.#nextOrder++));
     this.#queuedBytes += bytes.length;
-    this.#dependencies.metrics.kafkaQueuedBytes.with().inc(bytes.length);
+    this.#queuedBytesGauge.inc(bytes.length);
     this.#dependencies.host.ready(this);
   }
 
@@ -125,11 +126,13 @@ export class PartitionProducer {
       // What the old leader still has to answer must be known before the new one is asked.
       this.#window = 1;
       this.#comeHome = this.#inFlight.length > 0;
+      this.#blocked = false;
     }
     if (nodeId >= 0 && this.#queue.length > 0) this.#dependencies.host.ready(this);
   }
 
   setProducerId(producerId: bigint, epoch: number): void {
+    assert(this.#inFlight.length === 0, "a producer id does not change under batches in flight");
     this.#producerId = producerId;
     this.#producerEpoch = epoch;
     this.#nextSequence = 0;
@@ -140,11 +143,10 @@ export class PartitionProducer {
   /** The batch to send now, stamped and counted as in flight; undefined if there is none or it has to wait. */
   next(): Entry | undefined {
     const entry = this.#queue[0];
-    if (entry === undefined || this.#leader < 0) return undefined;
-    if (this.#inFlight.length > 0 && (this.#comeHome || this.#pending !== "nothing")) return undefined;
+    if (entry === undefined || this.#leader < 0 || this.#blocked) return undefined;
     if (this.#inFlight.length >= this.#window) return undefined;
-    if (this.#dependencies.clock.monotonic() < this.#blockedUntilMs) return undefined;
-    if (this.#inFlight.length === 0) this.#allHome();
+    if (this.#inFlight.length > 0 && (this.#comeHome || this.#fenced || this.#hole !== undefined)) return undefined;
+    if (this.#inFlight.length === 0) this.#allHome(entry);
     if (this.#producerId === undefined) {
       this.#dependencies.host.needProducerId(this);
       return undefined;
@@ -157,6 +159,7 @@ export class PartitionProducer {
       stampProducer(entry.bytes, this.#producerId, this.#producerEpoch, entry.sequence);
     }
     if (entry.sends++ > 0) this.#dependencies.metrics.kafkaRetries.with().inc();
+    entry.sentTo = this.#leader;
     entry.batch.sentAtMs ??= this.#dependencies.clock.monotonic();
     return entry;
   }
@@ -166,6 +169,7 @@ export class PartitionProducer {
     this.#comesHome(entry);
     this.#resendUnknown(entry);
     this.#dependencies.host.leaderSuspect(this, undefined);
+    this.#blockUnlessMoved(entry);
     this.#continue();
   }
 
@@ -173,66 +177,67 @@ export class PartitionProducer {
   result(entry: Entry, result: PartitionResult): void {
     this.#comesHome(entry);
     const { host, log } = this.#dependencies;
-    const action = actionFor(result.errorCode);
+    const { errorCode } = result;
+    const action = actionFor(errorCode);
     if (action !== "acknowledge") {
-      const error = errorName(result.errorCode);
-      log.debug(
-        { topic: this.topic, partition: this.partition, error, message: result.errorMessage },
-        "produce failed",
-      );
+      const reason = errorName(errorCode);
+      log.debug({ ...this.#label(), reason, message: result.errorMessage }, "produce failed");
     }
     switch (action) {
       case "acknowledge":
         this.#failuresInRow = 0;
         this.#window = IN_FLIGHT_MAX;
+        this.#acknowledgedAtMs = this.#dependencies.clock.monotonic();
+        this.problem = undefined;
         this.#settled(entry.batch, entry.first, entry.count);
-        entry.settler.stored(entry.batch, entry.first, entry.count, result.errorCode === 0 ? result.baseOffset : -1);
+        entry.settler.stored(entry.batch, entry.first, entry.count, errorCode === 0 ? result.baseOffset : -1);
         break;
       case "resend":
         this.#resendUnknown(entry);
         host.leaderSuspect(this, undefined);
+        this.#blockUnlessMoved(entry);
         break;
       case "move":
         this.#resend(entry);
         host.leaderSuspect(this, result.currentLeader);
         // Whoever answers "not me" has usually said who. Without that, asking at once would only hit the same broker again.
-        if (result.currentLeader === undefined) this.#block();
+        this.#blockUnlessMoved(entry);
         break;
       case "backoff":
         this.#resend(entry);
         this.#block();
         break;
       case "sequence":
-        this.#outOfSequence(entry, result.errorCode);
+        this.#outOfSequence(entry, errorCode);
         break;
       case "fenced":
         log.error(
-          { topic: this.topic, partition: this.partition, producerId: String(this.#producerId) },
-          "the broker knows a newer owner of this producer id: two processes use one spool directory?",
+          { ...this.#label(), producerId: String(this.#producerId) },
+          "the broker knows a newer owner of this producer id: do two processes use one spool directory?",
         );
-        this.#resendUnknown(entry);
-        this.#pending = "new id";
+        this.#resend(entry);
+        this.#fenced = true;
+        this.#block();
         break;
       case "split":
+        host.limitsSuspect(this);
         this.#split(entry);
         break;
       case "corrupt":
         this.#corrupt(entry);
         break;
       case "reject":
+        host.limitsSuspect(this);
         this.#reject(entry, result);
         break;
-      case "denied": {
-        const message = `Kafka refuses topic ${this.topic}: ${errorName(result.errorCode)}; grant WRITE to this service`;
-        const options = { retryable: true, reason: Reason.NOT_AUTHORIZED };
-        this.#fail(entry, new IngestError(Code.PERMISSION_DENIED, message, options));
-        this.#block();
+      case "denied":
+        this.#fail(entry, this.#denied(errorCode));
+        this.deny(errorCode);
         break;
-      }
       case "renegotiate":
         this.#resend(entry);
         this.#block();
-        host.renegotiate(this.#leader);
+        host.renegotiate(entry.sentTo);
         break;
       default:
         action satisfies never;
@@ -240,134 +245,147 @@ export class PartitionProducer {
     this.#continue();
   }
 
+  /** Tries again, whatever made it wait. */
+  unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#dependencies.host.ready(this);
+  }
+
+  /**
+   * An operator has to act. What is queued fails, retryable, so that it does not take the room of topics that are allowed, and
+   * what comes meanwhile waits a while before it is tried.
+   *
+   * @param errorCode that says why.
+   */
+  deny(errorCode: number): void {
+    const error = this.#denied(errorCode);
+    if (this.problem === undefined) this.#dependencies.log.error(this.#label(), error.message);
+    this.problem = error.message;
+    this.failQueued(error);
+    this.#block();
+  }
+
   /** Gives up what is queued; what is in flight is told when it comes home. */
   failQueued(error: IngestError): void {
     for (const entry of this.#queue.splice(0)) {
-      this.#settled(entry.batch, entry.first, entry.count);
-      entry.settler.failed(entry.batch, entry.first, entry.count, error);
-      if (entry.sequence >= 0) this.#pending = "bump";
+      if (entry.sequence >= 0 && !entry.unknown) this.#digHole(entry, true);
+      this.#settleFailed(entry, entry.first, entry.count, error);
     }
+    this.#continue();
   }
 
   // --- Sequences --------------------------------------------------------------------------------------------------------
 
-  /** Nothing is in flight: what had to wait for that happens now. */
-  #allHome(): void {
+  /** Everything is home, and this batch goes next: what had to wait for that happens now. */
+  #allHome(head: Entry): void {
     if (this.#comeHome) {
       // The oldest goes first and alone; an acknowledgement that came home meanwhile was another's.
       this.#comeHome = false;
       this.#window = 1;
     }
-    if (this.#pending === "nothing") return;
-    if (this.#pending === "bump" && this.#producerId !== undefined && this.#producerEpoch < PRODUCER_EPOCH_MAX) {
-      this.#producerEpoch++;
-    } else {
-      this.#producerId = undefined;
-      this.#producerEpoch = 0;
-    }
-    this.#pending = "nothing";
+    if (this.#dependencies.clock.monotonic() - this.#acknowledgedAtMs > STATE_TRUSTED_MS) this.#window = 1;
+    if (this.#fenced) this.#newEpoch(false);
+    else if (this.#hole !== undefined && !isBefore(head, this.#hole)) this.#newEpoch(this.#hole.certain);
+  }
+
+  /** @param certain whether nothing of what is queued can be on the log. */
+  #newEpoch(certain: boolean): void {
+    if (this.#fenced || this.#producerEpoch >= PRODUCER_EPOCH_MAX) this.#producerId = undefined;
+    else this.#producerEpoch++;
+    this.#fenced = false;
+    this.#hole = undefined;
     this.#nextSequence = 0;
     this.#window = 1;
-    for (const entry of this.#queue) entry.sequence = -1;
+    for (const entry of this.#queue) {
+      if (entry.unknown && !certain) this.#dependencies.metrics.kafkaPossibleDuplicates.with().inc();
+      entry.unknown = false;
+      entry.sequence = -1;
+    }
+  }
+
+  #digHole({ order, first }: Entry, certain: boolean): void {
+    if (this.#hole === undefined || isBefore({ order, first }, this.#hole)) this.#hole = { order, first, certain };
   }
 
   #outOfSequence(entry: Entry, errorCode: number): void {
-    if (!this.#isHead(entry)) {
-      // A batch before it did not get through; it is behind that one now and goes after it.
-      this.#resend(entry);
-      return;
+    const isExplained = this.#fenced || (this.#hole !== undefined && !isBefore(entry, this.#hole));
+    // Else a batch before it did not get through, and it goes after that one.
+    if (!isExplained && this.#isHead(entry)) {
+      this.#dependencies.log.error(
+        { ...this.#label(), sequence: entry.sequence, reason: errorName(errorCode), maybeStored: entry.unknown },
+        "the broker lost this producer's sequence: going on under a new epoch",
+      );
+      this.#digHole(entry, false);
+      this.#block();
     }
-    this.#dependencies.log.error(
-      { topic: this.topic, partition: this.partition, sequence: entry.sequence, error: errorName(errorCode) },
-      "the broker lost this producer's sequence: going on under a new epoch; the batch may be stored twice",
-    );
-    if (entry.unknown) this.#dependencies.metrics.kafkaPossibleDuplicates.with().inc();
     this.#resend(entry);
-    this.#pending = "bump";
   }
 
   #split(entry: Entry): void {
     if (entry.count === 1) {
-      const message = `the record takes ${entry.bytes.length} bytes as a batch, more than topic ${this.topic} takes (max.message.bytes)`;
-      this.#fail(entry, new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE, field: "value" }));
+      this.#fail(entry, tooLargeError(this.topic, entry.bytes.length));
       return;
     }
+    assert(this.#producerId !== undefined, "what was in flight had a producer id");
     const half = entry.count >> 1;
     // The halves take over the whole's sequences: the broker never took a record under them.
-    const second = this.#part(entry, half, entry.count);
-    second.sequence = (entry.sequence + half) % SEQUENCES;
-    const first = this.#part(entry, 0, half);
-    first.sequence = entry.sequence;
-    for (const part of [first, second]) {
-      stampProducer(part.bytes, this.#producerId ?? -1n, this.#producerEpoch, part.sequence);
+    for (const part of [partOf(entry, 0, half), partOf(entry, half, entry.count)]) {
+      part.sequence = (entry.sequence + part.first - entry.first) % SEQUENCES;
+      stampProducer(part.bytes, this.#producerId, this.#producerEpoch, part.sequence);
       this.#resend(part);
     }
   }
 
   #corrupt(entry: Entry): void {
-    if (hasValidCrc(entry.bytes) && ++entry.corruptTries < CORRUPT_TRIES_MAX) {
+    const intact = hasValidCrc(entry.bytes);
+    if (intact && ++entry.corruptTries < CORRUPT_TRIES_MAX) {
       this.#resend(entry);
       this.#block();
       return;
     }
-    this.#fail(
-      entry,
-      new IngestError(
-        Code.INTERNAL,
-        `Kafka found the record batch corrupt ${entry.corruptTries} times; please report this`,
-      ),
-    );
+    const message = intact
+      ? `Kafka found the record batch corrupt ${CORRUPT_TRIES_MAX} times, though its checksum is right here`
+      : "the record batch changed in memory after it was sealed";
+    this.#dependencies.log.error({ ...this.#label(), reason: message }, "a record batch is corrupt");
+    this.#fail(entry, new IngestError(Code.INTERNAL, `${message}; please report this`));
   }
 
   /** Fails the records that the broker named, and stores their neighbours; if it named none, halves find them. */
-  #reject(entry: Entry, result: PartitionResult): void {
-    const reason = result.errorCode === 32 ? Reason.INVALID_TIMESTAMP : Reason.REJECTED;
-    const because = (message: string | undefined): IngestError =>
-      new IngestError(
-        Code.INVALID_ARGUMENT,
-        `Kafka refused the record: ${message ?? result.errorMessage ?? errorName(result.errorCode)}`,
-        { reason },
-      );
+  #reject(entry: Entry, { errorCode, errorMessage, recordErrors }: PartitionResult): void {
+    const refused = new Map<number, string | undefined>();
+    for (const { index, message } of recordErrors) {
+      if (index >= 0 && index < entry.count) refused.set(index, message);
+    }
     if (entry.count === 1) {
-      this.#fail(entry, because(result.recordErrors[0]?.message));
+      this.#fail(entry, rejectedError(errorCode, refused.get(0) ?? errorMessage));
       return;
     }
-    this.#pending = "bump";
-    const refused = new Map(result.recordErrors.map(({ index, message }) => [index, message]));
+    this.#digHole(entry, !entry.unknown);
     if (refused.size === 0) {
       const half = entry.count >> 1;
-      for (const part of [this.#part(entry, 0, half), this.#part(entry, half, entry.count)]) this.#resend(part);
+      for (const part of [partOf(entry, 0, half), partOf(entry, half, entry.count)]) this.#resend(part);
       return;
     }
+    // All bytes are copied before the first record is settled, which may give the batch's buffer away.
+    const neighbours: Entry[] = [];
     let from = 0;
-    for (let record = 0; record <= entry.count; record++) {
-      if (record < entry.count && !refused.has(record)) continue;
-      if (from < record) this.#resend(this.#part(entry, from, record));
-      if (record < entry.count) {
-        this.#settled(entry.batch, entry.first + record, 1);
-        entry.settler.failed(entry.batch, entry.first + record, 1, because(refused.get(record)));
-      }
+    for (const record of [...refused.keys()].sort((a, b) => a - b)) {
+      if (from < record) neighbours.push(partOf(entry, from, record));
       from = record + 1;
+    }
+    if (from < entry.count) neighbours.push(partOf(entry, from, entry.count));
+    for (const part of neighbours) this.#resend(part);
+    for (const [record, message] of refused) {
+      this.#settleFailed(entry, entry.first + record, 1, rejectedError(errorCode, message ?? errorMessage));
     }
   }
 
   // --- Queue ------------------------------------------------------------------------------------------------------------
 
-  #entry(batch: SealedBatch, settler: BatchSettler, bytes: Buffer, first: number, count: number, order: number): Entry {
-    const sent = { sequence: -1, sends: 0, corruptTries: 0, unknown: false };
-    return { partition: this, batch, settler, bytes, first, count, order, ...sent };
-  }
-
-  /** Records [from, to) of an entry, as an entry. */
-  #part(entry: Entry, from: number, to: number): Entry {
-    const bytes = sliceRecordBatch(entry.bytes, from, to);
-    return this.#entry(entry.batch, entry.settler, bytes, entry.first + from, to - from, entry.order);
-  }
-
   #isHead(entry: Entry): boolean {
-    return (
-      !this.#inFlight.some((other) => isBefore(other, entry)) && !this.#queue.some((other) => isBefore(other, entry))
-    );
+    const isEarlier = (other: Entry): boolean => isBefore(other, entry);
+    return !this.#inFlight.some(isEarlier) && !this.#queue.some(isEarlier);
   }
 
   #comesHome(entry: Entry): void {
@@ -388,39 +406,53 @@ export class PartitionProducer {
   #resendUnknown(entry: Entry): void {
     entry.unknown = true;
     this.#resend(entry);
-    this.#block();
   }
 
-  /** The records are not on the log and never will be: their sequences would be a hole, so an epoch without it follows. */
+  /**
+   * The records never will be on the log. Only if an earlier send may have stored them, there may be no hole: whoever comes
+   * next finds out, and is not stored twice where there is none.
+   */
   #fail(entry: Entry, error: IngestError): void {
-    this.#pending = "bump";
-    this.#settled(entry.batch, entry.first, entry.count);
-    entry.settler.failed(entry.batch, entry.first, entry.count, error);
+    if (!entry.unknown) this.#digHole(entry, true);
+    this.#settleFailed(entry, entry.first, entry.count, error);
+  }
+
+  #settleFailed({ batch, settler }: Entry, first: number, count: number, error: IngestError): void {
+    this.#settled(batch, first, count);
+    settler.failed(batch, first, count, error);
   }
 
   /** To be called before the settler is told, which may give the batch's buffer away. */
   #settled(batch: SealedBatch, first: number, count: number): void {
-    // Parts share out the bytes of their batch by records, so that they add up to the whole.
-    const bytes = batch.bytes.length;
-    const upTo = (record: number): number => Math.floor((bytes * record) / batch.count);
-    const share = upTo(first + count) - upTo(first);
-    this.#queuedBytes -= share;
-    this.#dependencies.metrics.kafkaQueuedBytes.with().dec(share);
+    const bytes = bytesOfRecords(batch, first, count);
+    this.#queuedBytes -= bytes;
+    this.#queuedBytesGauge.dec(bytes);
   }
 
+  // --- Waiting ----------------------------------------------------------------------------------------------------------
+
+  /** Everything that comes home from one accident is one failure: only the first of them makes the wait longer. */
   #block(): void {
-    const { clock, random, host } = this.#dependencies;
+    if (this.#blocked) return;
     const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** this.#failuresInRow++);
-    const delayMs = backoffMs * (0.75 + random() / 2);
-    this.#blockedUntilMs = clock.monotonic() + delayMs;
-    host.wake(this, delayMs);
+    this.#blocked = true;
+    this.#dependencies.host.unblockAfter(this, backoffMs * (0.75 + this.#dependencies.random() / 2));
+  }
+
+  /** A leader that was not asked yet is asked at once. */
+  #blockUnlessMoved(entry: Entry): void {
+    if (entry.sentTo === this.#leader) this.#block();
   }
 
   #continue(): void {
     if (this.#queue.length > 0 || this.idle) this.#dependencies.host.ready(this);
   }
-}
 
-function isBefore(a: Entry, b: Entry): boolean {
-  return a.order < b.order || (a.order === b.order && a.first < b.first);
+  #label(): { topic: string; partition: number } {
+    return { topic: this.topic, partition: this.partition };
+  }
+
+  #denied(errorCode: number): IngestError {
+    return deniedError(this.topic, errorCode);
+  }
 }

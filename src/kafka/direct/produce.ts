@@ -2,7 +2,7 @@
 //
 //   Request  := RequestHeader transactional_id:compact_nullable_string acks:int16 timeout_ms:int32
 //               [ topic name:compact_string [ partition index:int32 records:compact_bytes tags ] tags ] tags
-//   Response := [ name:compact_string [ index:int32 error_code:int16 base_offset:int64 log_append_time_ms:int64
+//   Response := tags [ name:compact_string [ index:int32 error_code:int16 base_offset:int64 log_append_time_ms:int64
 //               log_start_offset:int64 [ batch_index:int32 message:compact_nullable_string tags ]
 //               error_message:compact_nullable_string tags{0: current_leader{id:int32 epoch:int32 tags}} ] tags ]
 //               throttle_time_ms:int32 tags{0: node_endpoints[ node_id:int32 host:compact_string port:int32
@@ -120,9 +120,10 @@ export interface ProduceResponse {
   readonly nodeEndpoints: readonly NodeEndpoint[];
 }
 
-/** @param bytes of the response behind its header. @throws RangeError if they end too early. */
+/** @param bytes of the response behind its correlation id. @throws RangeError if they end too early. */
 export function decodeProduceResponse(bytes: Buffer): ProduceResponse {
   const reader = new CompactReader(bytes);
+  reader.tags(IGNORED);
   const results: PartitionResult[] = [];
   reader.array(() => {
     const topic = reader.string() ?? "";
@@ -134,34 +135,32 @@ export function decodeProduceResponse(bytes: Buffer): ProduceResponse {
       const recordErrors: { index: number; message: string | undefined }[] = [];
       reader.array(() => {
         recordErrors.push({ index: reader.int32(), message: reader.string() });
-        reader.tags(() => false);
+        reader.tags(IGNORED);
       });
       const errorMessage = reader.string();
       let currentLeader: PartitionResult["currentLeader"];
       reader.tags((tag) => {
-        if (tag !== 0) return false;
-        currentLeader = { nodeId: reader.int32(), epoch: reader.int32() };
-        reader.tags(() => false);
-        return true;
+        if (tag === 0) currentLeader = { nodeId: reader.int32(), epoch: reader.int32() };
       });
       if (currentLeader !== undefined && currentLeader.nodeId < 0) currentLeader = undefined;
       results.push({ topic, partition, errorCode, baseOffset, errorMessage, recordErrors, currentLeader });
     });
-    reader.tags(() => false);
+    reader.tags(IGNORED);
   });
   const throttleMs = reader.int32();
   const nodeEndpoints: NodeEndpoint[] = [];
   reader.tags((tag) => {
-    if (tag !== 0) return false;
+    if (tag !== 0) return;
     reader.array(() => {
       nodeEndpoints.push({ nodeId: reader.int32(), host: reader.string() ?? "", port: reader.int32() });
       reader.string(); // rack
-      reader.tags(() => false);
+      reader.tags(IGNORED);
     });
-    return true;
   });
   return { results, throttleMs, nodeEndpoints };
 }
+
+const IGNORED = (): void => {};
 
 /** Reads Kafka's compact encoding; every read past the end is a RangeError of Buffer's own. */
 class CompactReader {
@@ -173,6 +172,7 @@ class CompactReader {
   }
 
   skip(count: number): void {
+    if (this.#at + count > this.#bytes.length) throw new RangeError("a Produce response is cut short");
     this.#at += count;
   }
 
@@ -206,7 +206,7 @@ class CompactReader {
   string(): string | undefined {
     const length = this.varint() - 1;
     if (length < 0) return undefined;
-    this.#at += length;
+    this.skip(length);
     return this.#bytes.toString("utf8", this.#at - length, this.#at);
   }
 
@@ -214,13 +214,15 @@ class CompactReader {
     for (let left = this.varint() - 1; left > 0; left--) element();
   }
 
-  /** @param read is given each tag and says whether it read its value; else the value is skipped. */
-  tags(read: (tag: number) => boolean): void {
+  /** @param read is given each tag, and may read as much of its value as it wants. */
+  tags(read: (tag: number) => void): void {
     for (let left = this.varint(); left > 0; left--) {
       const tag = this.varint();
-      const end = this.varint() + this.#at;
+      const length = this.varint();
+      const start = this.#at;
       read(tag);
-      this.#at = end;
+      this.#at = start;
+      this.skip(length);
     }
   }
 }

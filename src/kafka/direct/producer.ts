@@ -2,19 +2,21 @@
 //
 // This file ties the parts together: partitions decide what is sent next, brokers send it, the cluster knows who leads what.
 
-import type { Clock } from "../../clock.ts";
+import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError, Reason } from "../../errors.ts";
 import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../../ingest/producer.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import { Cluster, type ClusterOptions } from "./cluster.ts";
-import { initProducerId, type TopicView } from "./codecs.ts";
+import { actionFor, closingError, ErrorCode, errorName } from "../errors.ts";
+import type { KafkaOptions } from "../options.ts";
+import { Cluster } from "./cluster.ts";
+import type { TopicView } from "./codecs.ts";
 import { type Dial, dialSocket } from "./connection.ts";
 import { PartitionProducer, type PartitionHost } from "./partition.ts";
 import type { PartitionResult } from "./produce.ts";
 
-/** How long batches wait for a topic that is gone before they fail; it may only be in the middle of being created again. */
-const TOPIC_GONE_TIMEOUT_MS = 15_000;
+/** How long batches wait for a topic or partition that is gone before they fail; it may be about to be created again. */
+const GONE_TIMEOUT_MS = 15_000;
 
 const PRODUCER_ID_RETRY_MS = 200;
 
@@ -27,18 +29,27 @@ export interface DirectProducerDependencies {
   readonly dial?: Dial;
 }
 
+/** A topic as metadata told it last, and its partitions that ever had a batch. */
+interface TopicState {
+  readonly name: string;
+  view: TopicView | undefined;
+  /** When it was first missed; undefined while it is there. */
+  goneSinceMs: number | undefined;
+  /** When it was first seen with fewer partitions than are in use; undefined while all are there. */
+  shrunkSinceMs: number | undefined;
+  readonly partitions: Map<number, PartitionProducer>;
+}
+
 export class DirectProducer implements Producer, PartitionHost {
   readonly #dependencies: DirectProducerDependencies;
   readonly #cluster: Cluster;
-  /** By topic, then by partition. */
-  readonly #partitions = new Map<string, Map<number, PartitionProducer>>();
-  readonly #views = new Map<string, TopicView>();
-  readonly #goneSinceMs = new Map<string, number>();
+  readonly #topics = new Map<string, TopicState>();
   readonly #awaitingProducerId = new Set<PartitionProducer>();
-  #onIdle: (() => void) | undefined;
-  #disposed = false;
+  readonly #timers = new Set<Timer>();
+  #state: "open" | "draining" | "disposed" = "open";
+  #onIdle: (() => void)[] = [];
 
-  constructor(dependencies: DirectProducerDependencies, options: ClusterOptions) {
+  constructor(dependencies: DirectProducerDependencies, options: KafkaOptions) {
     this.#dependencies = dependencies;
     this.#cluster = new Cluster(
       {
@@ -66,45 +77,55 @@ export class DirectProducer implements Producer, PartitionHost {
   }
 
   send(batch: SealedBatch, settler: BatchSettler): void {
-    let partitions = this.#partitions.get(batch.topic);
-    if (partitions === undefined) {
-      partitions = new Map();
-      this.#partitions.set(batch.topic, partitions);
+    if (this.#state !== "open") {
+      this.#dependencies.clock.setImmediate(() => settler.failed(batch, 0, batch.count, closingError()));
+      return;
     }
-    let partition = partitions.get(batch.partition);
+    const topic = this.#topic(batch.topic);
+    let partition = topic.partitions.get(batch.partition);
     if (partition === undefined) {
       partition = new PartitionProducer(batch.topic, batch.partition, { ...this.#dependencies, host: this });
-      partitions.set(batch.partition, partition);
-      this.#setLeader(partition, this.#views.get(batch.topic), false);
+      topic.partitions.set(batch.partition, partition);
+      this.#setLeader(partition, topic.view, false);
     }
     partition.enqueue(batch, settler);
   }
 
   health(): ProducerHealth {
-    return { ready: this.#cluster.reachable, problems: this.#cluster.problems() };
+    const problems = new Set(this.#cluster.problems());
+    const leaderless: string[] = [];
+    for (const { problem, leader, idle, topic, partition } of this.#partitions()) {
+      if (problem !== undefined) problems.add(problem);
+      if (leader < 0 && !idle) leaderless.push(`${topic}/${partition}`);
+    }
+    if (leaderless.length > 0) {
+      const more = leaderless.length > 3 ? ` and ${leaderless.length - 3} more` : "";
+      problems.add(`batches wait for partitions without a leader: ${leaderless.slice(0, 3).join(", ")}${more}`);
+    }
+    return { ready: this.#cluster.reachable, problems: [...problems] };
   }
 
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#dependencies;
+    if (this.#state === "open") this.#state = "draining";
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
       const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
-      this.#onIdle = () => {
-        if (!this.#isIdle()) return;
+      this.#onIdle.push(() => {
         clock.clearTimeout(timer);
         resolve();
-      };
+      });
     });
-    this.#onIdle = undefined;
   }
 
-  /** What is not settled fails as UNAVAILABLE: in flight, it may be stored; else it is not. */
+  /** What is not settled fails as UNAVAILABLE: if it was in flight it may be stored, else it is not. */
   dispose(): Promise<void> {
-    if (this.#disposed) return Promise.resolve();
-    this.#disposed = true;
+    if (this.#state === "disposed") return Promise.resolve();
+    this.#state = "disposed";
+    // Whatever is in flight comes home as lost now.
     this.#cluster.dispose();
-    const error = new IngestError(Code.UNAVAILABLE, "the service is going away", { retryable: true });
-    for (const partition of this.#allPartitions()) partition.failQueued(error);
+    for (const timer of this.#timers) this.#dependencies.clock.clearTimeout(timer);
+    for (const partition of this.#partitions()) partition.failQueued(closingError());
     return Promise.resolve();
   }
 
@@ -112,7 +133,7 @@ export class DirectProducer implements Producer, PartitionHost {
 
   ready(partition: PartitionProducer): void {
     if (partition.idle) {
-      this.#onIdle?.();
+      if (this.#onIdle.length > 0 && this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
       return;
     }
     const broker = partition.leader < 0 ? undefined : this.#cluster.broker(partition.leader);
@@ -134,82 +155,130 @@ export class DirectProducer implements Producer, PartitionHost {
     this.#cluster.refresh();
   }
 
+  limitsSuspect(): void {
+    this.#cluster.refreshLimits();
+  }
+
   renegotiate(nodeId: number): void {
     this.#cluster.broker(nodeId)?.disconnect("versions are negotiated again");
   }
 
-  wake(partition: PartitionProducer, delayMs: number): void {
-    this.#dependencies.clock.setTimeout(() => this.ready(partition), delayMs);
+  unblockAfter(partition: PartitionProducer, delayMs: number): void {
+    this.#after(delayMs, () => partition.unblock());
+  }
+
+  async #initProducerId(partition: PartitionProducer): Promise<void> {
+    const { log } = this.#dependencies;
+    let reason: string;
+    try {
+      const { errorCode, producerId, epoch } = await this.#cluster.initProducerId();
+      if (errorCode === ErrorCode.NONE) {
+        this.#awaitingProducerId.delete(partition);
+        partition.setProducerId(producerId, epoch);
+        return;
+      }
+      reason = errorName(errorCode);
+      if (actionFor(errorCode) === "denied") partition.deny(errorCode);
+    } catch (thrown) {
+      reason = IngestError.from(thrown).message;
+    }
+    log.debug({ topic: partition.topic, partition: partition.partition, reason }, "no producer id yet");
+    this.#after(PRODUCER_ID_RETRY_MS, () => {
+      this.#awaitingProducerId.delete(partition);
+      this.ready(partition);
+    });
+  }
+
+  #after(delayMs: number, act: () => void): void {
+    if (this.#state === "disposed") return;
+    const timer = this.#dependencies.clock.setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, delayMs);
+    this.#timers.add(timer);
   }
 
   // --- What the cluster tells -------------------------------------------------------------------------------------------
 
-  async #initProducerId(partition: PartitionProducer): Promise<void> {
-    try {
-      const { connection } = await this.#cluster.anyLink();
-      const { producerId, epoch } = await initProducerId(connection);
-      this.#awaitingProducerId.delete(partition);
-      partition.setProducerId(producerId, epoch);
-    } catch (thrown) {
-      const reason = IngestError.from(thrown).message;
-      this.#dependencies.log.debug(
-        { topic: partition.topic, partition: partition.partition, reason },
-        "no producer id yet",
-      );
-      this.#dependencies.clock.setTimeout(() => {
-        this.#awaitingProducerId.delete(partition);
-        if (!this.#disposed) this.ready(partition);
-      }, PRODUCER_ID_RETRY_MS);
+  #sawTopic(view: TopicView): void {
+    // Names that do not exist come from clients, who have many ideas: nothing is kept of them.
+    if (view.errorCode !== ErrorCode.NONE && !this.#topics.has(view.name)) return;
+    const topic = this.#topic(view.name);
+    const now = this.#dependencies.clock.monotonic();
+    if (view.errorCode !== ErrorCode.NONE) {
+      topic.goneSinceMs ??= now;
+      if (now - topic.goneSinceMs >= GONE_TIMEOUT_MS) this.#failGone(topic, now - topic.goneSinceMs);
     }
-  }
-
-  #sawTopic(topic: TopicView): void {
-    const previous = this.#views.get(topic.name);
-    if (topic.errorCode === 0) {
-      this.#views.set(topic.name, topic);
-      this.#goneSinceMs.delete(topic.name);
-    } else {
-      this.#topicGone(topic);
+    // Leader epochs begin again with a topic that is created again.
+    const isNew = topic.goneSinceMs !== undefined || (topic.view !== undefined && topic.view.topicId !== view.topicId);
+    if (view.errorCode === ErrorCode.NONE) {
+      topic.view = view;
+      topic.goneSinceMs = undefined;
     }
-    const newTopic = previous !== undefined && previous.topicId !== topic.topicId;
-    for (const partition of this.#partitions.get(topic.name)?.values() ?? []) {
+    for (const partition of topic.partitions.values()) {
       const before = partition.leader;
-      this.#setLeader(partition, topic, newTopic);
+      this.#setLeader(partition, view, isNew);
       if (before >= 0 && before !== partition.leader) this.#cluster.broker(before)?.unready(partition);
     }
+    if (view.errorCode === ErrorCode.NONE) this.#checkPartitions(topic, view, now);
   }
 
-  #setLeader(partition: PartitionProducer, topic: TopicView | undefined, newTopic: boolean): void {
-    const view = topic?.partitions.find(({ index }) => index === partition.partition);
-    if (view !== undefined) partition.setLeader(view.leader, view.leaderEpoch, newTopic);
+  #setLeader(partition: PartitionProducer, topic: TopicView | undefined, isNew: boolean): void {
+    const view = topic?.partitions.get(partition.partition);
+    if (view !== undefined) partition.setLeader(view.leader, view.leaderEpoch, isNew);
     // Without a leader nothing can be sent, and only fresh metadata will tell when there is one.
     if (partition.leader < 0 && !partition.idle) this.#cluster.refresh();
   }
 
-  #topicGone(topic: TopicView): void {
-    const now = this.#dependencies.clock.monotonic();
-    const since = this.#goneSinceMs.get(topic.name) ?? now;
-    this.#goneSinceMs.set(topic.name, since);
-    if (now - since < TOPIC_GONE_TIMEOUT_MS) return;
-    const message = `topic ${topic.name} is gone since ${Math.round((now - since) / 1000)} s: create it again, or publish elsewhere`;
-    const error = new IngestError(Code.NOT_FOUND, message, {
-      retryable: true,
-      reason: Reason.UNKNOWN_TOPIC,
-      field: "topic",
-    });
-    for (const partition of this.#partitions.get(topic.name)?.values() ?? []) partition.failQueued(error);
+  #failGone({ name, partitions }: TopicState, forMs: number): void {
+    const message = `topic ${name} is gone since ${Math.round(forMs / 1000)} s: create it again, or publish to another`;
+    const options = { retryable: true, reason: Reason.UNKNOWN_TOPIC, field: "topic" };
+    for (const partition of partitions.values()) {
+      partition.failQueued(new IngestError(Code.NOT_FOUND, message, options));
+    }
+  }
+
+  /** A topic that was created again may have fewer partitions; records are never moved to another one. */
+  #checkPartitions(topic: TopicState, view: TopicView, now: number): void {
+    const gone = [...topic.partitions.values()].filter(
+      ({ partition, idle }) => !idle && !view.partitions.has(partition),
+    );
+    if (gone.length === 0) {
+      topic.shrunkSinceMs = undefined;
+      return;
+    }
+    topic.shrunkSinceMs ??= now;
+    this.#cluster.refresh();
+    if (now - topic.shrunkSinceMs < GONE_TIMEOUT_MS) return;
+    for (const partition of gone) {
+      const message = `topic ${topic.name} has ${view.partitions.size} partitions, not the ${partition.partition + 1} that there were`;
+      partition.failQueued(
+        new IngestError(Code.OUT_OF_RANGE, message, { reason: Reason.INVALID_PARTITION, field: "partition" }),
+      );
+    }
+  }
+
+  // --- Partitions -------------------------------------------------------------------------------------------------------
+
+  #topic(name: string): TopicState {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      topic = { name, view: undefined, goneSinceMs: undefined, shrunkSinceMs: undefined, partitions: new Map() };
+      this.#topics.set(name, topic);
+    }
+    return topic;
   }
 
   *#topicsInUse(): Generator<string> {
-    for (const partition of this.#allPartitions()) if (!partition.idle) yield partition.topic;
+    for (const partition of this.#partitions()) if (!partition.idle) yield partition.topic;
   }
 
   #isIdle(): boolean {
-    for (const partition of this.#allPartitions()) if (!partition.idle) return false;
+    for (const partition of this.#partitions()) if (!partition.idle) return false;
     return true;
   }
 
-  *#allPartitions(): Generator<PartitionProducer> {
-    for (const partitions of this.#partitions.values()) yield* partitions.values();
+  *#partitions(): Generator<PartitionProducer> {
+    for (const { partitions } of this.#topics.values()) yield* partitions.values();
   }
 }

@@ -1,0 +1,9 @@
+// What a range of a batch's records counts for in `sluice_kafka_queued_bytes`.
+
+import type { SealedBatch } from "../ingest/producer.ts";
+
+/** Ranges share out the bytes of their batch by records, so that they add up to the whole however it is divided. */
+export function bytesOfRecords(batch: SealedBatch, first: number, count: number): number {
+  const upTo = (record: number): number => Math.floor((batch.bytes.length * record) / batch.count);
+  return upTo(first + count) - upTo(first);
+}

@@ -1,0 +1,52 @@
+// What a partition queues and sends: a record batch, or the part of one that is still to be stored.
+
+import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
+import { sliceRecordBatch } from "../../wire/record-batch.ts";
+import type { PartitionProducer } from "./partition.ts";
+
+/** A place among the records of a partition: batches in the order in which they came, parts of one by their first record. */
+export interface Position {
+  readonly order: number;
+  readonly first: number;
+}
+
+export function isBefore(a: Position, b: Position): boolean {
+  return a.order < b.order || (a.order === b.order && a.first < b.first);
+}
+
+export interface Entry extends Position {
+  readonly partition: PartitionProducer;
+  readonly batch: SealedBatch;
+  readonly settler: BatchSettler;
+  /** What is sent: the batch's own bytes, or those of a part of it. */
+  readonly bytes: Buffer;
+  /** Records: [first, first + count) of the batch. */
+  readonly count: number;
+  /** -1 until it is sent under the current epoch. */
+  sequence: number;
+  /** It may be on the log although nobody said so. */
+  unknown: boolean;
+  sends: number;
+  corruptTries: number;
+  /** The broker that it was sent to last. */
+  sentTo: number;
+}
+
+const NOT_SENT = { sequence: -1, unknown: false, sends: 0, corruptTries: 0, sentTo: -1 } as const;
+
+export function wholeEntry(
+  partition: PartitionProducer,
+  batch: SealedBatch,
+  settler: BatchSettler,
+  order: number,
+): Entry {
+  const { bytes, count } = batch;
+  return { partition, batch, settler, bytes, first: 0, count, order, ...NOT_SENT };
+}
+
+/** Records [from, to) of an entry, in bytes of their own. What is not known of the whole is not known of the part. */
+export function partOf(entry: Entry, from: number, to: number): Entry {
+  const { partition, batch, settler, order, unknown } = entry;
+  const bytes = sliceRecordBatch(entry.bytes, from, to);
+  return { partition, batch, settler, bytes, first: entry.first + from, count: to - from, order, ...NOT_SENT, unknown };
+}

@@ -1,0 +1,132 @@
+// kafkajs behind the port, for sites that want it (docs/adr/0006-kafkajs.md).
+//
+// kafkajs 2.2.4 can acknowledge records that it lost: after a leader move one `send` over two partitions resolved with one of
+// them never written, and with `idempotent: true` a sequence that was used again after an ambiguous failure was taken for a
+// duplicate. So: one topic-partition per `send`, an explicit partition, one outstanding `send` per partition, one request in
+// flight per connection, no idempotence, and a new kafkajs producer after any rejection.
+//
+// It stores at least once: a batch whose answer is lost is stored again. Headers of one name are put together (messages.ts).
+
+import type { Clock } from "../clock.ts";
+import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../ingest/producer.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { closingError } from "./errors.ts";
+import { Lane } from "./kafkajs/lane.ts";
+import { Session } from "./kafkajs/session.ts";
+import { Topics } from "./kafkajs/topics.ts";
+import type { KafkaOptions } from "./options.ts";
+
+export interface KafkajsProducerDependencies {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+export class KafkajsProducer implements Producer {
+  readonly #dependencies: KafkajsProducerDependencies;
+  readonly #options: KafkaOptions;
+  readonly #topics: Topics;
+  readonly #lanes = new Map<string, Lane>();
+  /** All that are not closed; those that are retired finish what they have. */
+  readonly #sessions = new Set<Session>();
+  #session: Session | undefined;
+  #state: "open" | "draining" | "disposed" = "open";
+  #onIdle: (() => void)[] = [];
+
+  constructor(dependencies: KafkajsProducerDependencies, options: KafkaOptions) {
+    this.#dependencies = dependencies;
+    this.#options = options;
+    this.#topics = new Topics(dependencies, options);
+  }
+
+  /** Does not wait for a broker: events can come, and wait for it within the byte budget. */
+  start(): Promise<void> {
+    this.#topics.start();
+    return Promise.resolve();
+  }
+
+  topic(name: string): TopicInfo | undefined {
+    return this.#topics.topic(name);
+  }
+
+  lookup(name: string): Promise<TopicInfo> {
+    return this.#topics.lookup(name);
+  }
+
+  send(batch: SealedBatch, settler: BatchSettler): void {
+    if (this.#state !== "open") {
+      this.#dependencies.clock.setImmediate(() => settler.failed(batch, 0, batch.count, closingError()));
+      return;
+    }
+    const name = `${batch.topic}/${batch.partition}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      lane = new Lane(batch.topic, batch.partition, {
+        ...this.#dependencies,
+        send: (topic, partition, bytes) => this.#store(topic, partition, bytes),
+        topicSuspect: (topic) => this.#topics.suspect(topic),
+        onIdle: () => this.#tellIdle(),
+      });
+      this.#lanes.set(name, lane);
+    }
+    lane.enqueue(batch, settler);
+  }
+
+  health(): ProducerHealth {
+    const problems = new Set([...this.#lanes.values()].flatMap(({ problem }) => problem ?? []));
+    const ready = this.#topics.connected || this.#session?.connected === true;
+    if (!ready) problems.add(this.#topics.problem ?? "there is no connection to any broker");
+    return { ready, problems: [...problems] };
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    const { clock } = this.#dependencies;
+    if (this.#state === "open") this.#state = "draining";
+    if (this.#isIdle()) return;
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
+      this.#onIdle.push(() => {
+        clock.clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** What is not settled fails as UNAVAILABLE: if it was in flight it may be stored, else it is not. */
+  dispose(): Promise<void> {
+    if (this.#state === "disposed") return Promise.resolve();
+    this.#state = "disposed";
+    this.#topics.dispose();
+    for (const session of this.#sessions) session.close();
+    for (const lane of this.#lanes.values()) lane.failAll(closingError());
+    return Promise.resolve();
+  }
+
+  async #store(topic: string, partition: number, batch: Buffer): Promise<number> {
+    if (this.#state === "disposed") throw closingError();
+    const { log, metrics } = this.#dependencies;
+    if (this.#session === undefined || this.#session.retired) {
+      for (const session of this.#sessions) if (session.closed) this.#sessions.delete(session);
+      this.#session = new Session(log, metrics, this.#options);
+      this.#sessions.add(this.#session);
+    }
+    const session = this.#session;
+    try {
+      return await session.send(topic, partition, batch);
+    } catch (thrown) {
+      session.retire();
+      throw thrown;
+    }
+  }
+
+  #isIdle(): boolean {
+    return [...this.#lanes.values()].every(({ idle }) => idle);
+  }
+
+  #tellIdle(): void {
+    if (this.#onIdle.length > 0 && this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+}
