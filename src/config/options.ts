@@ -97,7 +97,7 @@ export const OPTIONS = {
     "KAFKA_AUTO_CREATE_TOPICS",
     boolean,
     "false",
-    "Lets brokers create a topic that does not exist, where they allow it; otherwise its events fail.",
+    "Creates a topic that does not exist, with the cluster's defaults; otherwise its events fail.",
   ),
   kafkaConnectTimeoutMs: option(
     "KAFKA_CONNECT_TIMEOUT",

@@ -61,13 +61,13 @@ export interface Producer extends Component {
   /** What is known of the topic, without waiting. A new object whenever something changed. */
   topic(name: string): TopicInfo | undefined;
   /**
-   * Asks the cluster. Rejects with an IngestError: UNKNOWN_TOPIC (not retryable), NOT_AUTHORIZED (not retryable), or
+   * Asks the cluster. Rejects with an IngestError: UNKNOWN_TOPIC, INVALID_TOPIC or NOT_AUTHORIZED (not retryable), or
    * UNAVAILABLE (retryable) if no broker answers in time.
    */
   lookup(name: string): Promise<TopicInfo>;
   /**
    * Takes the batch. Batches of one partition reach the log in the order of their `send`. Never throws: everything that
-   * can go wrong is told to the settler.
+   * can go wrong is told to the settler. After `drain` a batch fails as UNAVAILABLE.
    */
   send(batch: SealedBatch, settler: BatchSettler): void;
   health(): ProducerHealth;
