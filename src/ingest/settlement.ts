@@ -3,6 +3,7 @@
 // Invariants: every batch that was begun is answered exactly once, and then, only then, gives back its part of the byte
 // budget; every record has one outcome, and is counted in the ledger under it.
 
+import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
 import { assert, type IngestError } from "../errors.ts";
 import type { TimeHistogram } from "../telemetry/instruments.ts";
@@ -21,10 +22,11 @@ export class Settlement implements BatchSettler {
   readonly #produced: TimeHistogram;
   readonly #acknowledged: TimeHistogram;
   #unsettled = 0;
-  #onIdle: (() => void) | undefined;
+  readonly #idle: IdleWaiters;
 
   constructor(clock: Clock, metrics: Metrics, admission: Admission, accumulators: Accumulators) {
     this.#clock = clock;
+    this.#idle = new IdleWaiters(clock);
     this.#admission = admission;
     this.#accumulators = accumulators;
     this.#queued = metrics.stage.with("queued");
@@ -50,15 +52,7 @@ export class Settlement implements BatchSettler {
   /** Resolves when every batch is answered, or at the deadline. */
   async idle(deadlineMs: number): Promise<void> {
     if (this.#unsettled === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
-      const previous = this.#onIdle;
-      this.#onIdle = () => {
-        previous?.();
-        this.#clock.clearTimeout(timer);
-        resolve();
-      };
-    });
+    await this.#idle.wait(deadlineMs);
   }
 
   stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
@@ -126,6 +120,6 @@ export class Settlement implements BatchSettler {
     this.#acknowledged.observe(this.#clock.monotonic() - batch.receivedAtMs);
     batch.responder.answered(batch);
     this.#unsettled--;
-    if (this.#unsettled === 0) this.#onIdle?.();
+    if (this.#unsettled === 0) this.#idle.release();
   }
 }

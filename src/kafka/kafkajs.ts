@@ -7,6 +7,7 @@
 //
 // It stores at least once: a batch whose answer is lost is stored again. Headers of one name are put together (messages.ts).
 
+import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
 import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../ingest/producer.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -34,10 +35,11 @@ export class KafkajsProducer implements Producer {
   readonly #sessions = new Set<Session>();
   #session: Session | undefined;
   #state: "open" | "draining" | "disposed" = "open";
-  #onIdle: (() => void)[] = [];
+  readonly #idle: IdleWaiters;
 
   constructor(dependencies: KafkajsProducerDependencies, options: KafkaOptions) {
     this.#dependencies = dependencies;
+    this.#idle = new IdleWaiters(dependencies.clock);
     this.#options = options;
     this.#topics = new Topics(dependencies, options);
   }
@@ -83,16 +85,9 @@ export class KafkajsProducer implements Producer {
   }
 
   async drain(deadlineMs: number): Promise<void> {
-    const { clock } = this.#dependencies;
     if (this.#state === "open") this.#state = "draining";
     if (this.#isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
-      this.#onIdle.push(() => {
-        clock.clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#idle.wait(deadlineMs);
   }
 
   /** What is not settled fails as UNAVAILABLE: if it was in flight it may be stored, else it is not. */
@@ -127,6 +122,6 @@ export class KafkajsProducer implements Producer {
   }
 
   #tellIdle(): void {
-    if (this.#onIdle.length > 0 && this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
+    if (this.#idle.any && this.#isIdle()) this.#idle.release();
   }
 }

@@ -15,6 +15,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { assert, Code, IngestError, Reason } from "../errors.ts";
 import { type Producer, type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../ingest/producer.ts";
+import { IdleWaiters } from "../idle-waiters.ts";
 import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -71,10 +72,11 @@ export class Forwarder implements Component {
   /** Batches that are with the producer. */
   #airborne = 0;
   #timer: Timer | undefined;
-  #onIdle: (() => void) | undefined;
+  readonly #idle: IdleWaiters;
 
   constructor(dependencies: ForwarderDependencies, options: ForwarderOptions = {}) {
     this.#clock = dependencies.clock;
+    this.#idle = new IdleWaiters(dependencies.clock);
     this.#spool = dependencies.spool;
     this.#producer = dependencies.producer;
     this.#repartition = dependencies.repartition;
@@ -106,13 +108,7 @@ export class Forwarder implements Component {
     if (this.#state !== "running") return;
     this.#state = "draining";
     if (this.#isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.setTimeout(resolve, Math.max(0, deadlineMs - this.#clock.now()));
-      this.#onIdle = () => {
-        this.#clock.clearTimeout(timer);
-        resolve();
-      };
-    });
+    await this.#idle.wait(deadlineMs);
   }
 
   async dispose(): Promise<void> {
@@ -317,6 +313,6 @@ export class Forwarder implements Component {
   }
 
   #tellIfIdle(): void {
-    if (this.#isIdle()) this.#onIdle?.();
+    if (this.#idle.any && this.#isIdle()) this.#idle.release();
   }
 }

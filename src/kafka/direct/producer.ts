@@ -2,6 +2,7 @@
 //
 // This file ties the parts together: partitions decide what is sent next, brokers send it, the cluster knows who leads what.
 
+import { IdleWaiters } from "../../idle-waiters.ts";
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError, Reason } from "../../errors.ts";
 import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../../ingest/producer.ts";
@@ -47,10 +48,11 @@ export class DirectProducer implements Producer, PartitionHost {
   readonly #awaitingProducerId = new Set<PartitionProducer>();
   readonly #timers = new Set<Timer>();
   #state: "open" | "draining" | "disposed" = "open";
-  #onIdle: (() => void)[] = [];
+  readonly #idle: IdleWaiters;
 
   constructor(dependencies: DirectProducerDependencies, options: KafkaOptions) {
     this.#dependencies = dependencies;
+    this.#idle = new IdleWaiters(dependencies.clock);
     this.#cluster = new Cluster(
       {
         ...dependencies,
@@ -106,16 +108,9 @@ export class DirectProducer implements Producer, PartitionHost {
   }
 
   async drain(deadlineMs: number): Promise<void> {
-    const { clock } = this.#dependencies;
     if (this.#state === "open") this.#state = "draining";
     if (this.#isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
-      this.#onIdle.push(() => {
-        clock.clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#idle.wait(deadlineMs);
   }
 
   /** What is not settled fails as UNAVAILABLE: if it was in flight it may be stored, else it is not. */
@@ -133,7 +128,7 @@ export class DirectProducer implements Producer, PartitionHost {
 
   ready(partition: PartitionProducer): void {
     if (partition.idle) {
-      if (this.#onIdle.length > 0 && this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
+      if (this.#idle.any && this.#isIdle()) this.#idle.release();
       return;
     }
     const broker = partition.leader < 0 ? undefined : this.#cluster.broker(partition.leader);
