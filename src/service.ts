@@ -5,9 +5,11 @@
 //
 // Without brokers there is no producer and no forwarder: everything is PERSISTED, and waits in the spool for a start with
 // KAFKA_BROKERS. Which Kafka client and which gRPC server it is, is one line each here and nowhere else.
+//
+// Clock, disk, sockets, chance and the gRPC server come as an `Environment`, so that a simulation runs this very composition.
 
 import { readFile } from "node:fs/promises";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Code, IngestError } from "./errors.ts";
 import { file_google_rpc_error_details } from "./gen/google/rpc/error_details_pb.js";
@@ -18,16 +20,17 @@ import { GrpcJsServer } from "./grpc/grpc-js.ts";
 import { Health } from "./grpc/health.ts";
 import { EventIngest } from "./grpc/publish.ts";
 import { Reflection } from "./grpc/reflection.ts";
-import type { GrpcServer } from "./grpc/server.ts";
+import type { GrpcServer, Method } from "./grpc/server.ts";
 import { Pipeline } from "./ingest/pipeline.ts";
 import type { Producer } from "./ingest/producer.ts";
 import { repartition } from "./ingest/repartition.ts";
 import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
+import type { Dial } from "./kafka/direct/connection.ts";
 import type { Component } from "./lifecycle.ts";
 import { BehindSpool } from "./spool/behind-spool.ts";
 import { DeadLetters } from "./spool/dead-letters.ts";
 import { type SpoolDirectories, spoolDirectories } from "./spool/directories.ts";
-import { nodeFileSystem } from "./spool/file-system.ts";
+import { type FileSystem, nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
 import { Spool } from "./spool/spool.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -42,12 +45,34 @@ export interface Service extends Component {
   health(): { ready: boolean; problems: string[] };
 }
 
+/** What a worker's parts meet of the world. */
+export interface Environment {
+  readonly clock: Clock;
+  readonly fs: FileSystem;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  /** Opens the direct producer's sockets; undefined: real ones. */
+  readonly dial: Dial | undefined;
+  readonly createServer: (methods: readonly Method[], log: Logger, metrics: Metrics, config: Config) => GrpcServer;
+}
+
 export interface ServiceOptions {
   readonly config: Config;
   /** Its slot, from 0 to WORKERS - 1; the slot's spool directory is its own. */
   readonly workerIndex: number;
   readonly log: Logger;
+  /** Replaced where faults are simulated. */
+  readonly environment?: Environment;
 }
+
+export const realEnvironment: Environment = {
+  clock: systemClock,
+  fs: nodeFileSystem,
+  random: Math.random,
+  dial: undefined,
+  createServer: (methods, log, metrics, { grpcListen: { host, port }, grpcMessageBytesMax: messageBytesMax }) =>
+    new GrpcJsServer(log, metrics, methods, { host, port, messageBytesMax }),
+};
 
 export function createService(options: ServiceOptions): Service {
   return new WorkerService(options);
@@ -58,6 +83,7 @@ class WorkerService implements Service {
   readonly #config: Config;
   readonly #workerIndex: number;
   readonly #log: Logger;
+  readonly #environment: Environment;
   /** In the order of their start. */
   readonly #started: Component[] = [];
   readonly #healthService = new Health([EventIngestService.typeName]);
@@ -70,11 +96,13 @@ class WorkerService implements Service {
   #server: GrpcServer | undefined;
   #draining = false;
 
-  constructor({ config, workerIndex, log }: ServiceOptions) {
+  constructor({ config, workerIndex, log, environment = realEnvironment }: ServiceOptions) {
     this.#config = config;
     this.#workerIndex = workerIndex;
     this.#log = log;
-    this.#spoolDependencies = { log, metrics: this.metrics, clock: systemClock, fs: nodeFileSystem };
+    this.#environment = environment;
+    const { clock, fs } = environment;
+    this.#spoolDependencies = { log, metrics: this.metrics, clock, fs };
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -98,13 +126,12 @@ class WorkerService implements Service {
     this.#producer = await this.#startProducer();
     if (this.#producer !== undefined) await this.#startForwarder(spool, this.#producer, deadLetters);
     this.#pipeline = this.#createPipeline(spool);
-    this.#eventIngest = new EventIngest({ pipeline: this.#pipeline, metrics: this.metrics, clock: systemClock });
+    const { clock, createServer } = this.#environment;
+    this.#eventIngest = new EventIngest({ pipeline: this.#pipeline, metrics: this.metrics, clock });
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
     const methods = [...this.#eventIngest.methods, ...this.#healthService.methods, ...reflection.methods];
-    const { host, port } = this.#config.grpcListen;
-    const messageBytesMax = this.#config.grpcMessageBytesMax;
-    const server = new GrpcJsServer(this.#log, this.metrics, methods, { host, port, messageBytesMax });
+    const server = createServer(methods, this.#log, this.metrics, this.#config);
     await this.#startComponent(server);
     this.#server = server;
     this.#healthService.setServing(true);
@@ -130,7 +157,7 @@ class WorkerService implements Service {
   async #directories(): Promise<SpoolDirectories> {
     const { dataDir, workers } = this.#config;
     try {
-      return await spoolDirectories(dataDir, this.#workerIndex, workers);
+      return await spoolDirectories(dataDir, this.#workerIndex, workers, this.#environment.fs);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new IngestError(Code.FAILED_PRECONDITION, `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory`, {
@@ -153,7 +180,8 @@ class WorkerService implements Service {
   async #startProducer(): Promise<Producer | undefined> {
     const config = this.#config;
     if (config.kafkaBrokers.length === 0) return undefined;
-    const dependencies = { log: this.#log, metrics: this.metrics, clock: systemClock, random: Math.random };
+    const { clock, random, dial } = this.#environment;
+    const dependencies = { log: this.#log, metrics: this.metrics, clock, random };
     const options = {
       bootstrap: config.kafkaBrokers,
       clientId: config.kafkaClientId,
@@ -174,7 +202,10 @@ class WorkerService implements Service {
     const producer =
       config.kafkaClient === "kafkajs"
         ? new (await import("./kafka/kafkajs.ts")).KafkajsProducer(dependencies, options)
-        : new (await import("./kafka/direct/producer.ts")).DirectProducer(dependencies, options);
+        : new (await import("./kafka/direct/producer.ts")).DirectProducer(
+            dial === undefined ? dependencies : { ...dependencies, dial },
+            options,
+          );
     await this.#startComponent(producer);
     return producer;
   }
@@ -188,13 +219,14 @@ class WorkerService implements Service {
       spool,
       producer,
       deadLetters,
-      repartition: (batch, topic) => repartition(batch, topic, Math.random),
+      repartition: (batch, topic) => repartition(batch, topic, this.#environment.random),
     });
     await this.#startComponent(this.#forwarder);
   }
 
   #createPipeline(spool: Spool): Pipeline {
     const config = this.#config;
+    const { clock, random } = this.#environment;
     const ordered = this.#producer === undefined ? undefined : new BehindSpool(spool, this.#producer);
     return new Pipeline(
       {
@@ -202,8 +234,8 @@ class WorkerService implements Service {
         replicated: ordered?.replicated,
         persisted: ordered?.persisted ?? { send: (batch, settler) => spool.append(batch, settler) },
         metrics: this.metrics,
-        clock: systemClock,
-        random: Math.random,
+        clock,
+        random,
       },
       {
         bytesMax: config.admittedBytesMax,
