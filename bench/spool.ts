@@ -120,7 +120,10 @@ try {
     await reading.spool.start();
     return `${Math.round(process.memoryUsage().rss / 1e6)} MB RSS`;
   });
-  const deadLetters = new DeadLetters(reading.dependencies, { dir: join(root, "dead-letters"), segmentBytes });
+  const deadLetters = new DeadLetters(reading.dependencies, {
+    dir: join(root, "dead-letters", "worker-0"),
+    segmentBytes,
+  });
   await deadLetters.start();
   const producer = new AcknowledgingProducer();
   const { spool } = reading;

@@ -2,9 +2,10 @@
 //
 //   gRPC server ─ EventIngest ─ Pipeline ─┬─ REPLICATED ─┬─ BehindSpool ─┬─────────────────────── Producer ─ Kafka
 //                                         └─ PERSISTED ──┘               └─ Spool ── Forwarder ─── Producer
+//                                                                                       └──────── DeadLetters
 //
 // Without brokers there is no producer and no forwarder: everything is PERSISTED, and waits in the spool for a start with
-// KAFKA_BROKERS. Which Kafka client and which gRPC server it is, is one line each here and nowhere else.
+// KAFKA_BROKERS. The dead-letter log is open all the same, so that operators can deal with what an earlier run left there. Which Kafka client and which gRPC server it is, is one line each here and nowhere else.
 //
 // Clock, disk, sockets, chance and the gRPC server come as an `Environment`, so that a simulation runs this very composition.
 
@@ -22,19 +23,22 @@ import { EventIngest } from "./grpc/publish.ts";
 import { Reflection } from "./grpc/reflection.ts";
 import type { GrpcServer, Method } from "./grpc/server.ts";
 import { Pipeline } from "./ingest/pipeline.ts";
-import type { Producer } from "./ingest/producer.ts";
+import type { Producer, SealedBatch, TopicInfo } from "./ingest/producer.ts";
 import { repartition } from "./ingest/repartition.ts";
 import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
 import type { Dial } from "./kafka/direct/connection.ts";
 import type { Component } from "./lifecycle.ts";
 import { BehindSpool } from "./spool/behind-spool.ts";
-import { DeadLetters } from "./spool/dead-letters.ts";
+import { DeadLetterTopic } from "./spool/dead-letter-topic.ts";
+import { DeadLetters, type DropOutcome, type DropRequest } from "./spool/dead-letters.ts";
 import { type SpoolDirectories, spoolDirectories } from "./spool/directories.ts";
 import { type FileSystem, nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
 import { Spool } from "./spool/spool.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+
+export type { DropOutcome, DropRequest } from "./spool/dead-letters.ts";
 
 /** A worker's service. */
 export interface Service extends Component {
@@ -43,6 +47,8 @@ export interface Service extends Component {
   readonly metrics: Metrics;
   /** `ready` says whether batches have a chance to be stored; `problems` what is wrong, one sentence each. */
   health(): { ready: boolean; problems: string[] };
+  /** Drops letters from the dead-letter logs that this worker holds; see `DeadLetters.drop`. */
+  dropDeadLetters(request: DropRequest): Promise<DropOutcome>;
 }
 
 /** What a worker's parts meet of the world. */
@@ -89,6 +95,7 @@ class WorkerService implements Service {
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: ConstructorParameters<typeof Spool>[0];
   #spool: Spool | undefined;
+  #deadLetters: DeadLetters | undefined;
   #forwarder: Forwarder | undefined;
   #producer: Producer | undefined;
   #pipeline: Pipeline | undefined;
@@ -115,14 +122,21 @@ class WorkerService implements Service {
       ...(producer?.problems ?? []),
       ...(this.#spool?.health().problems ?? []),
       ...(this.#forwarder?.health().problems ?? []),
+      ...(this.#deadLetters?.health().problems ?? []),
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
   }
 
+  async dropDeadLetters(request: DropRequest): Promise<DropOutcome> {
+    if (this.#deadLetters !== undefined) return await this.#deadLetters.drop(request);
+    throw new IngestError(Code.UNAVAILABLE, "the worker is starting: try again", { retryable: true });
+  }
+
   async start(): Promise<void> {
-    const { own, adopted, deadLetters } = await this.#directories();
-    const spool = await this.#startSpool(own, adopted);
+    const directories = await this.#directories();
+    const spool = await this.#startSpool(directories);
+    const deadLetters = await this.#startDeadLetters(directories);
     this.#producer = await this.#startProducer();
     if (this.#producer !== undefined) await this.#startForwarder(spool, this.#producer, deadLetters);
     this.#pipeline = this.#createPipeline(spool);
@@ -166,7 +180,7 @@ class WorkerService implements Service {
     }
   }
 
-  async #startSpool(dir: string, adopt: readonly string[]): Promise<Spool> {
+  async #startSpool({ own: dir, adopted: adopt }: SpoolDirectories): Promise<Spool> {
     const { spoolBytesMax, workers, spoolSegmentBytes } = this.#config;
     const bytesMax = Math.floor(spoolBytesMax / workers);
     const spool = new Spool(this.#spoolDependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
@@ -174,6 +188,14 @@ class WorkerService implements Service {
     for (const [topic, events] of spool.recoveredEvents) this.metrics.eventsRecovered.with(topic).inc(events);
     this.#spool = spool;
     return spool;
+  }
+
+  async #startDeadLetters({ deadLetters: dir, adoptedDeadLetters: adopt }: SpoolDirectories): Promise<DeadLetters> {
+    const segmentBytes = this.#config.spoolSegmentBytes;
+    const deadLetters = new DeadLetters(this.#spoolDependencies, { dir, adopt, segmentBytes });
+    await this.#startComponent(deadLetters);
+    this.#deadLetters = deadLetters;
+    return deadLetters;
   }
 
   /** Kafka's clients are loaded only where there are brokers: they are the largest part of what a worker loads. */
@@ -210,17 +232,18 @@ class WorkerService implements Service {
     return producer;
   }
 
-  async #startForwarder(spool: Spool, producer: Producer, deadLettersDir: string): Promise<void> {
-    const segmentBytes = this.#config.spoolSegmentBytes;
-    const deadLetters = new DeadLetters(this.#spoolDependencies, { dir: deadLettersDir, segmentBytes });
-    await this.#startComponent(deadLetters);
-    this.#forwarder = new Forwarder({
+  async #startForwarder(spool: Spool, producer: Producer, deadLetters: DeadLetters): Promise<void> {
+    const { deadLetterTopic } = this.#config;
+    const dependencies = {
       ...this.#spoolDependencies,
-      spool,
       producer,
-      deadLetters,
-      repartition: (batch, topic) => repartition(batch, topic, this.#environment.random),
-    });
+      repartition: (batch: SealedBatch, topic: TopicInfo) => repartition(batch, topic, this.#environment.random),
+    };
+    const sink =
+      deadLetterTopic === undefined
+        ? deadLetters
+        : new DeadLetterTopic({ ...dependencies, fallback: deadLetters }, deadLetterTopic);
+    this.#forwarder = new Forwarder({ ...dependencies, spool, deadLetters: sink });
     await this.#startComponent(this.#forwarder);
   }
 

@@ -44,6 +44,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     admissionTimeoutMs: 5_000,
     grpcMessageBytesMax: 4 * 1024 ** 2,
     publishEventsMax: 65_536,
+    deadLetterTopic: undefined,
     drainTimeoutMs: 20_000,
     spoolBytesMax: 10 * 1024 ** 3,
     spoolSegmentBytes: 64 * 1024 ** 2,
@@ -248,4 +249,14 @@ test("the table for the docs has a row for every option", () => {
     "| `GRPC_LISTEN` | `127.0.0.1:50051` | host:port | Where events are taken; port 0 is any free one. |",
   ]);
   assert.equal(lines.length, 2 + optionRows().length);
+});
+
+test("a dead-letter topic has a name that Kafka takes", () => {
+  for (const name of ["dead", "Dead.letters_of-2", "x".repeat(249)])
+    assert.equal(config({ DEAD_LETTER_TOPIC: name }).deadLetterTopic, name);
+  assert.equal(config({ DEAD_LETTER_TOPIC: "" }).deadLetterTopic, undefined);
+  for (const name of [".", "..", "a b", "a/b", "é", "x".repeat(250)])
+    assert.deepEqual(mistakes({ DEAD_LETTER_TOPIC: name }), [
+      `DEAD_LETTER_TOPIC: ${JSON.stringify(name)} is not right; give the name of a topic: 1 to 249 of a-z, A-Z, 0-9, ".", "_" and "-"`,
+    ]);
 });

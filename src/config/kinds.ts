@@ -169,5 +169,13 @@ export function text(placeholder = "TEXT", right = "a text that is not empty"): 
   return kind(placeholder, "text", right, (given) => (given === "" ? undefined : given));
 }
 
+/** A name that Kafka takes for a topic. */
+export const topicName: Kind<string> = kind(
+  "TOPIC",
+  "a topic",
+  'the name of a topic: 1 to 249 of a-z, A-Z, 0-9, ".", "_" and "-"',
+  (given) => (/^[a-zA-Z0-9._-]{1,249}$/.test(given) && given !== "." && given !== ".." ? given : undefined),
+);
+
 /** A path, as it was given: whoever reads the table resolves it. */
 export const path: Kind<string> = { ...text("PATH"), values: "a path", right: "a path" };

@@ -15,6 +15,7 @@ import {
   oneOf,
   path,
   text,
+  topicName,
 } from "./kinds.ts";
 
 export interface Option<T> {
@@ -134,6 +135,12 @@ export const OPTIONS = {
     text("SECRET"),
     "That user's password; set it in the environment, since flags show up in process lists.",
     true,
+  ),
+
+  deadLetterTopic: optional(
+    "DEAD_LETTER_TOPIC",
+    topicName,
+    "The topic that takes what Kafka refuses for good of what was PERSISTED, instead of the dead-letter log.",
   ),
 
   lingerMs: option(

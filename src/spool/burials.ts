@@ -1,22 +1,23 @@
 // Writes dead letters for as long as it takes: an event that Kafka refuses is not done before its letter is synced.
 
 import type { Clock } from "../clock.ts";
-import { IngestError } from "../errors.ts";
+import { IngestError, reasonLabel } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import type { DeadLetterSink } from "./dead-letters.ts";
 import type { Refusal } from "./flight.ts";
 import type { LaneEntry } from "./lane.ts";
+import type { DeadLetter } from "./letter.ts";
 import { nextBackoffMs } from "./lane-forwarder.ts";
 
 export class Burials {
   readonly #log: Logger;
   readonly #clock: Clock;
-  readonly #deadLetters: DeadLetters;
+  readonly #deadLetters: DeadLetterSink;
   #running = 0;
   #closed = false;
   #error: IngestError | undefined;
 
-  constructor(dependencies: { readonly log: Logger; readonly clock: Clock; readonly deadLetters: DeadLetters }) {
+  constructor(dependencies: { readonly log: Logger; readonly clock: Clock; readonly deadLetters: DeadLetterSink }) {
     this.#log = dependencies.log;
     this.#clock = dependencies.clock;
     this.#deadLetters = dependencies.deadLetters;
@@ -37,7 +38,9 @@ export class Burials {
     this.#running++;
     let backoffMs = 0;
     for (const refusal of refusals) {
-      while (!(await this.#write(entry, spoolId, refusal))) {
+      // One object over all tries: a sink knows by it what it has done of a letter already.
+      const letter = this.#letterOf(entry, spoolId, refusal);
+      while (!(await this.#write(letter, refusal.error))) {
         backoffMs = nextBackoffMs(backoffMs);
         await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, backoffMs).unref?.());
         if (this.#closed) return false;
@@ -51,24 +54,27 @@ export class Burials {
     this.#closed = true;
   }
 
-  async #write(entry: LaneEntry, spoolId: Buffer, { batch, first, count, error }: Refusal): Promise<boolean> {
-    const { topic, partition } = batch;
-    const { reason, message } = error;
+  #letterOf(entry: LaneEntry, spoolId: Buffer, { batch, first, count, error }: Refusal): DeadLetter {
+    return {
+      atMs: this.#clock.now(),
+      persistedAtMs: entry.persistedAtMs,
+      spoolId,
+      batch: entry.sequence,
+      topic: batch.topic,
+      partition: batch.partition,
+      first,
+      events: count,
+      count: batch.count,
+      reason: error.reason,
+      message: error.message,
+      bytes: batch.bytes,
+    };
+  }
+
+  async #write(letter: DeadLetter, error: IngestError): Promise<boolean> {
+    const { topic, partition, events } = letter;
     try {
-      await this.#deadLetters.append({
-        atMs: this.#clock.now(),
-        persistedAtMs: entry.persistedAtMs,
-        spoolId,
-        batch: entry.sequence,
-        topic,
-        partition,
-        first,
-        events: count,
-        count: batch.count,
-        reason,
-        message,
-        bytes: batch.bytes,
-      });
+      await this.#deadLetters.append(letter);
     } catch (thrown) {
       if (this.#error === undefined)
         this.#log.error({ topic, err: thrown }, "dead letters cannot be written; they wait");
@@ -76,7 +82,8 @@ export class Burials {
       return false;
     }
     this.#error = undefined;
-    this.#log.error({ topic, partition, events: count, reason, err: error }, "events became dead letters");
+    const reason = reasonLabel(letter.reason);
+    this.#log.error({ topic, partition, events, reason, err: error }, "events became dead letters");
     return true;
   }
 }

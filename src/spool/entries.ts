@@ -3,18 +3,19 @@
 //   BATCH         := persistedAtMs:u64 partition:i32 count:u32 topicLength:u16 topic:utf8 recordBatch
 //   FORWARDED     := { batch:u64 }                       batches (by sequence number) that Kafka has, one or more
 //   DEAD_LETTERED := batch:u64 events:u32                `events` of the batch lie in the dead-letter log; Kafka has the others
+//   DROPPED       := { letter:u64 }                      letters that are nobody's any more, one or more
 //   STAMPED       := batch:u64 partition:i32 partitions:u32 producerId:i64 producerEpoch:i16 baseSequence:i32
 // - A BATCH with partition -1 was taken while no brokers were set: its topic's partitions were not known.
 // - STAMPED is written before the first send of a batch, so that a restart resends it under the same producer id, epoch and
 //   sequence, and the broker's memory removes the duplicate. For a batch with partition -1 there is one per partition that
 //   it was split into, and `partitions` is how many the topic had: a restart must split it by the same number. Else 0.
-// - LETTER is the entry of a dead-letter log (letter.ts).
+// - LETTER is the entry of a dead-letter log (letter.ts), and DROPPED says of letters there that an operator is done with them.
 //
 // A reader skips the types that it does not know: a new type which must not be skipped needs a new version of the format.
 
 import { ENTRY_HEADER_BYTES, readU64, writeU64 } from "./segment.ts";
 
-export const EntryType = { BATCH: 1, FORWARDED: 2, DEAD_LETTERED: 3, STAMPED: 4, LETTER: 5 } as const;
+export const EntryType = { BATCH: 1, FORWARDED: 2, DEAD_LETTERED: 3, STAMPED: 4, LETTER: 5, DROPPED: 6 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 
 /** Does an entry of this type hold events? The others are about such entries, and go when those go. */
@@ -33,7 +34,7 @@ export interface BatchEntry {
 
 const BATCH = { persistedAt: 0, partition: 8, count: 12, topicLength: 16, topic: 18 } as const;
 const FORWARDED_BYTES = 8;
-/** FORWARDED entries name at most so many batches: 64 KB. */
+/** FORWARDED and DROPPED entries name at most so many: 64 KB. */
 export const FORWARDED_PER_ENTRY_MAX = 8192;
 const DEAD_LETTERED_BYTES = 12;
 export const STAMPED_BYTES = 30;
@@ -76,6 +77,15 @@ export function encodeForwarded(batches: readonly number[]): Buffer {
 export function decodeForwarded(payload: Buffer): number[] {
   if (payload.length % FORWARDED_BYTES !== 0) malformed("FORWARDED");
   return Array.from({ length: payload.length / FORWARDED_BYTES }, (_, i) => readU64(payload, FORWARDED_BYTES * i));
+}
+
+/** Letters by their sequence numbers. */
+export function encodeDropped(letters: readonly number[]): Buffer {
+  return encodeForwarded(letters);
+}
+
+export function decodeDropped(payload: Buffer): number[] {
+  return decodeForwarded(payload);
 }
 
 export interface DeadLettered {

@@ -59,7 +59,7 @@ export class FlightPart implements BatchSettler {
     return this.#error;
   }
 
-  send(producer: Producer): void {
+  send(producer: Pick<Producer, "send">): void {
     this.#untold = this.batch.count;
     this.#error = undefined;
     producer.send(this.batch, this);

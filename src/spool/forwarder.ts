@@ -22,7 +22,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { TopicBacklog } from "./backlog.ts";
 import { BatchReader, DamagedBatch } from "./batch-reader.ts";
 import { Burials } from "./burials.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import type { DeadLetterSink } from "./dead-letters.ts";
 import type { BatchEntry } from "./entries.ts";
 import { FaultKind, Faults } from "./faults.ts";
 import { errorCode, type FileSystem } from "./file-system.ts";
@@ -40,7 +40,7 @@ export interface ForwarderDependencies {
   readonly fs: FileSystem;
   readonly spool: Spool;
   readonly producer: Producer;
-  readonly deadLetters: DeadLetters;
+  readonly deadLetters: DeadLetterSink;
   /** Splits a batch without a partition into one for each partition that its records belong to, each in their order. */
   readonly repartition: (batch: SealedBatch, topic: TopicInfo) => SealedBatch[];
 }

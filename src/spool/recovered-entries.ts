@@ -4,7 +4,15 @@
 // are gone, or by a marker further on; so who visits a batch asks its segment again at the end.
 
 import type { Checkpoint } from "./checkpoint.ts";
-import { decodeDeadLettered, decodeForwarded, decodeStamped, EntryType, holdsEvents, type Stamp } from "./entries.ts";
+import {
+  decodeDeadLettered,
+  decodeDropped,
+  decodeForwarded,
+  decodeStamped,
+  EntryType,
+  holdsEvents,
+  type Stamp,
+} from "./entries.ts";
 import { FaultKind, type Faults } from "./faults.ts";
 import type { Entry } from "./segment.ts";
 import { findSegment, SegmentState } from "./segment-state.ts";
@@ -97,6 +105,9 @@ export class RecoveredEntries {
         break;
       case EntryType.DEAD_LETTERED:
         this.#setDone(decodeDeadLettered(entry.payload).batch);
+        break;
+      case EntryType.DROPPED:
+        for (const letter of decodeDropped(entry.payload)) this.#setDone(letter);
         break;
       case EntryType.STAMPED:
         this.#stamps.push(decodeStamped(entry.payload));

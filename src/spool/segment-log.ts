@@ -2,6 +2,7 @@
 //
 //   append ── CommitQueue ── SegmentWriter ── disk
 //   markForwarded, markDeadLettered ── Markers (go with the next group) and Segments (delete what is done)
+//   drop ── a marker of its own, synced before anything counts as done
 //
 // The spool of a worker is one, those it adopts are others, and so is its dead-letter log.
 
@@ -11,7 +12,7 @@ import type { Gauge } from "../telemetry/instruments.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { CommitQueue, unavailable } from "./commit-queue.ts";
-import { encodeStamped, EntryType, type Stamp } from "./entries.ts";
+import { encodeDropped, encodeStamped, EntryType, type Stamp } from "./entries.ts";
 import { FaultKind, Faults } from "./faults.ts";
 import { type FileLock, type FileSystem, makeDurableDirectory } from "./file-system.ts";
 import type { AppendListener } from "./group.ts";
@@ -150,6 +151,26 @@ export class SegmentLog {
   markDeadLettered(segment: SegmentState, sequence: number, events: number): void {
     this.#markers.deadLettered(sequence, events);
     this.#markDone(segment, sequence);
+  }
+
+  /**
+   * Marks entries as done, at most FORWARDED_PER_ENTRY_MAX. They count as done, and their segments may go, only when what says
+   * so is synced: then it resolves. Rejects with a retryable IngestError if that failed.
+   *
+   * @param entries none of them done.
+   */
+  drop(entries: readonly { readonly segment: SegmentState; readonly sequence: number }[]): Promise<void> {
+    const head = encodeDropped(entries.map(({ sequence }) => sequence));
+    return new Promise<void>((resolve, reject: (error: IngestError) => void) => {
+      this.append(EntryType.DROPPED, head, undefined, {
+        synced: () => {
+          for (const { segment, sequence } of entries) this.#opened?.segments.setDone(segment, sequence);
+          this.releaseSpace();
+          resolve();
+        },
+        failed: reject,
+      });
+    });
   }
 
   /** Gives the active segment's space back if nothing in it is open. */

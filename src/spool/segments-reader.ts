@@ -13,6 +13,7 @@ export class SegmentsReader {
   #segmentId = 0;
   #position = SEGMENT_HEADER_BYTES;
   #sequence = 0;
+  #spoolId: Buffer = Buffer.alloc(0);
   /** A pass over the current segment, from where the last one ended. */
   #pass: { readonly file: File; readonly scanner: SegmentScanner } | undefined;
   /** The segment behind the current one, if it was there when the pass began: then nothing more comes to this one. */
@@ -21,6 +22,11 @@ export class SegmentsReader {
   constructor(fs: FileSystem, dir: string) {
     this.#fs = fs;
     this.#dir = dir;
+  }
+
+  /** The random id of the directory's owner, as the last segment told it; empty before the first one. */
+  get spoolId(): Buffer {
+    return this.#spoolId;
   }
 
   /** The next entry, a view that is valid until the next call; undefined if there is none now. One call at a time. */
@@ -71,6 +77,7 @@ export class SegmentsReader {
       await file.close();
       return undefined;
     }
+    this.#spoolId = header.spoolId;
     const mark = markOf(header.spoolId);
     return { file, scanner: new SegmentScanner(file, this.#position, await file.size(), mark, this.#sequence) };
   }

@@ -46,10 +46,36 @@ export function createMetrics() {
     ),
     eventsDeadLettered: counter(
       "sluice_events_dead_lettered_total",
-      "Persisted events that Kafka refused for good; they lie in the dead-letter log.",
+      "Persisted events that Kafka refused for good: they went to the dead-letter log or to DEAD_LETTER_TOPIC.",
       TOPIC,
     ),
     eventsSpooled: gauge("sluice_events_spooled", "Persisted events that are not in Kafka yet.", TOPIC),
+
+    // Dead letters: what lies in the log now, and what operators did with it.
+    deadLetters: gauge("sluice_dead_letters", "Events that lie in the dead-letter log.", TOPIC),
+    deadLetterBytes: gauge("sluice_dead_letters_bytes", "Bytes of the letters that lie in the dead-letter log.", TOPIC),
+    deadLetterOldest: gauge(
+      "sluice_dead_letters_oldest_age_seconds",
+      "Age of the oldest letter in the dead-letter log.",
+      {
+        perWorker: true,
+      },
+    ),
+    deadLettersDropped: counter(
+      "sluice_dead_letters_dropped_total",
+      "Events of letters that an operator dropped.",
+      TOPIC,
+    ),
+    deadLettersRetried: counter(
+      "sluice_dead_letters_retried_total",
+      "Events of letters that an operator published again, and that were stored.",
+      TOPIC,
+    ),
+    deadLettersProduced: counter(
+      "sluice_dead_letters_produced_total",
+      "Events that Kafka acknowledged in DEAD_LETTER_TOPIC.",
+      TOPIC,
+    ),
 
     // Batches.
     batches: counter("sluice_batches_total", "Batches answered, by the gRPC code of the answer.", { labels: ["code"] }),

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Reason } from "../../src/errors.ts";
 import { type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
-import { DeadLetters, readDeadLetters } from "../../src/spool/dead-letters.ts";
+import { readDeadLetters } from "../../src/spool/dead-letter-reader.ts";
+import { DeadLetters } from "../../src/spool/dead-letters.ts";
 import { Forwarder, type ForwarderOptions } from "../../src/spool/forwarder.ts";
 import type { DeadLetter } from "../../src/spool/letter.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
@@ -219,6 +220,7 @@ test("what Kafka refuses for good becomes a dead letter with reason, origin and 
   const all = await letters(fs);
   assert.deepEqual(all, [
     {
+      sequence: 1,
       atMs: clock.now(),
       persistedAtMs,
       spoolId: fs.contents(`${DIR}/0000000001.segment`).subarray(20, 36),

@@ -92,6 +92,7 @@ test("a follower sees what comes later, over new segments and new workers, until
 test("the spool of a worker that is gone is adopted by exactly one of those that are left", async () => {
   const fs = new MemoryFileSystem();
   for (const index of [0, 1, 2, 5, 10]) await fs.makeDirectory(`/data/spool/worker-${index}`);
+  await fs.makeDirectory("/data/dead-letters/worker-2");
   await fs.makeDirectory("/data/spool/worker-07");
   await fs.makeDirectory("/data/spool/other");
   const dirs = await Promise.all([0, 1].map((index) => spoolDirectories("/data", index, 2, fs)));
@@ -100,8 +101,14 @@ test("the spool of a worker that is gone is adopted by exactly one of those that
       own: "/data/spool/worker-0",
       adopted: ["/data/spool/worker-2", "/data/spool/worker-10"],
       deadLetters: "/data/dead-letters/worker-0",
+      adoptedDeadLetters: ["/data/dead-letters/worker-2"],
     },
-    { own: "/data/spool/worker-1", adopted: ["/data/spool/worker-5"], deadLetters: "/data/dead-letters/worker-1" },
+    {
+      own: "/data/spool/worker-1",
+      adopted: ["/data/spool/worker-5"],
+      deadLetters: "/data/dead-letters/worker-1",
+      adoptedDeadLetters: [],
+    },
   ]);
   assert.deepEqual((await spoolDirectories("/data", 3, 16, fs)).adopted, []);
   assert.deepEqual((await spoolDirectories("/nowhere", 0, 1, fs)).adopted, []);
