@@ -1,10 +1,11 @@
 // The admin port: metrics, health, profiles and a page that lists them. It answers when ingest does not.
 //
-// Everything is GET, so that nothing here changes anything. Errors are text for the person who typed the URL. Profiles show
+// Everything is GET, so that nothing here changes anything, but for one route (dead-letters.ts). Errors are text for the person who typed the URL. Profiles show
 // the code's insides and cost time to take, so they are answered to loopback peers only; metrics and health are for everybody
 // who reaches the port.
 
 import fastify, { type FastifyInstance } from "fastify";
+import { deadLetterRoutes, DROP_PATH } from "./dead-letters.ts";
 import { healthRoutes } from "./health.ts";
 import { metricsRoute } from "./metrics.ts";
 import { page } from "./page.ts";
@@ -33,7 +34,7 @@ export class AdminServer {
       exposeHeadRoutes: false,
     });
     this.#app.addHook("onRequest", async (request, reply) => {
-      if (request.method === "GET") return;
+      if (request.method === "GET" || (request.method === "POST" && request.url === DROP_PATH)) return;
       await reply.code(405).header("allow", "GET").type("text/plain; charset=utf-8").send("only GET is served here\n");
     });
     this.#app.setNotFoundHandler(async (_request, reply) => {
@@ -49,6 +50,7 @@ export class AdminServer {
     metricsRoute(this.#app, state);
     healthRoutes(this.#app, state);
     pprofRoutes(this.#app, state);
+    deadLetterRoutes(this.#app, state);
   }
 
   /** Resolves with where it listens. Rejects with the operating system's error, for example EADDRINUSE. */

@@ -1,4 +1,4 @@
-// What the admin port shows, as callbacks: it knows nothing of how the processes are run.
+// What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
 import type { ProfileSource } from "../profiling/collect.ts";
 import type { Rendered } from "../telemetry/render.ts";
@@ -17,6 +17,26 @@ export interface Readiness {
   readonly problems: readonly Problem[];
 }
 
+/** Dead letters that are to be dropped. */
+export interface LetterDrop {
+  readonly letters: readonly string[];
+  /** The random id of each log that they were read from, by the number of its worker. */
+  readonly logs: Readonly<Record<string, string>>;
+  readonly why: "dropped" | "retried";
+  /** Who asks, for the service's log. */
+  readonly by: string;
+}
+
+export interface LettersDropped {
+  readonly dropped: readonly string[];
+  /** Of the dropped letters. */
+  readonly events: number;
+  /** They were not there any more. */
+  readonly missing: readonly string[];
+  /** Why others were not dropped, one sentence each. */
+  readonly problems: readonly string[];
+}
+
 export interface AdminState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
@@ -24,4 +44,6 @@ export interface AdminState {
   ledger(): readonly (readonly [name: string, events: number])[];
   /** Every process that can be profiled, by its `worker` label. */
   sources(): readonly ProfileSource[];
+  /** Resolves when what was dropped is so on disk. */
+  dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

@@ -7,11 +7,14 @@
 //     snapshot         ------->                   every second, and once more at its end
 //                      <-------    profile
 //     profile          ------->                   slices, or why there are none
+//                      <-------    dropLetters
+//     lettersDropped   ------->                   which, or why none
 //                      <-------    drain          once; the worker ends when it is done
 
 import type { Worker } from "node:cluster";
 import type { Config } from "../config.ts";
 import type { CaptureRequest } from "../profiling/collect.ts";
+import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
 
 /** Where a worker takes connections. */
@@ -29,7 +32,8 @@ export interface Health {
 export type ToWorker =
   | { readonly type: "start"; readonly workerIndex: number; readonly config: Config }
   | { readonly type: "drain"; readonly deadlineMs: number }
-  | { readonly type: "profile"; readonly id: number; readonly request: CaptureRequest };
+  | { readonly type: "profile"; readonly id: number; readonly request: CaptureRequest }
+  | { readonly type: "dropLetters"; readonly id: number; readonly request: DropRequest };
 
 export type ToSupervisor =
   | { readonly type: "hello" }
@@ -38,7 +42,9 @@ export type ToSupervisor =
   /** The metrics that changed since the last snapshot, each whole. */
   | { readonly type: "snapshot"; readonly changed: readonly MetricSnapshot[]; readonly health: Health }
   | { readonly type: "profile"; readonly id: number; readonly slices: readonly Uint8Array[] }
-  | { readonly type: "profileFailed"; readonly id: number; readonly message: string };
+  | { readonly type: "profileFailed"; readonly id: number; readonly message: string }
+  | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }
+  | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string };
 
 /** To a worker that is gone it does nothing: its exit tells the rest. */
 export function sendToWorker(worker: Worker, message: ToWorker): void {

@@ -9,7 +9,9 @@ import cluster, { type Worker } from "node:cluster";
 import type { Clock, Timer } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
+import type { DropOutcome, DropRequest } from "../service.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
+import { Answers } from "./answers.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -39,6 +41,9 @@ const SILENCE_MAX_MS = 5_000;
 /** What a process may take for an answer beyond the time it was asked to sample. */
 const CAPTURE_GRACE_MS = 10_000;
 
+/** Dead letters are dropped with one sync, behind what waits for the disk. */
+const DROP_TIMEOUT_MS = 30_000;
+
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
 
@@ -67,6 +72,7 @@ export class WorkerSlot implements ProfileSource {
   readonly #clock: Clock;
   readonly #captures = new Map<number, Capture>();
   #captureCount = 0;
+  readonly #drops: Answers<DropOutcome>;
   #living: Living | undefined;
   #lastCause = "";
   #address: Listening | undefined;
@@ -77,6 +83,7 @@ export class WorkerSlot implements ProfileSource {
     this.metrics = metrics;
     this.#observer = observer;
     this.#clock = clock;
+    this.#drops = new Answers(clock);
   }
 
   get alive(): boolean {
@@ -165,6 +172,15 @@ export class WorkerSlot implements ProfileSource {
     });
   }
 
+  /** Rejects with a sentence about the worker: it does not run, or it could not. */
+  dropLetters(request: DropRequest): Promise<DropOutcome> {
+    const worker = this.#living?.worker;
+    if (worker === undefined) return Promise.reject(new Error("it does not run now; try again"));
+    return this.#drops.ask(DROP_TIMEOUT_MS, (id) => {
+      sendToWorker(worker, { type: "dropLetters", id, request });
+    });
+  }
+
   #receive(living: Living, message: ToSupervisor, config: Config): void {
     living.lastSeenMs = this.#clock.monotonic();
     switch (message.type) {
@@ -190,6 +206,12 @@ export class WorkerSlot implements ProfileSource {
       case "profileFailed":
         this.#settleCapture(message.id)?.reject(new Error(message.message));
         break;
+      case "lettersDropped":
+        this.#drops.resolve(message.id, message.outcome);
+        break;
+      case "lettersNotDropped":
+        this.#drops.reject(message.id, message.message);
+        break;
       default:
         message satisfies never;
     }
@@ -207,6 +229,7 @@ export class WorkerSlot implements ProfileSource {
     this.#living = undefined;
     this.#lastCause = exit.cause;
     for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
+    this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
     this.#observer.ended(this, {
       ...exit,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,

@@ -15,13 +15,14 @@
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
 import { getSystemErrorMessage } from "node:util";
-import type { AdminState, Readiness } from "../admin/state.ts";
+import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
+import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
@@ -250,6 +251,10 @@ class Supervisor implements SlotObserver, AdminState {
     const each = healths.flatMap(({ worker, problems }) => problems.map((reason) => ({ worker, reason })));
     const whole = this.#ending ? [{ worker: undefined, reason: "draining" }] : [];
     return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each] };
+  }
+
+  dropLetters(drop: LetterDrop): Promise<LettersDropped> {
+    return dropFromSlots(this.#slots, drop);
   }
 
   sources(): ProfileSource[] {

@@ -10,7 +10,7 @@ import cluster from "node:cluster";
 import { IngestError } from "../errors.ts";
 import { Profiler, WORKER_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import type { CaptureRequest } from "../profiling/collect.ts";
-import type { Service, ServiceOptions } from "../service.ts";
+import type { DropRequest, Service, ServiceOptions } from "../service.ts";
 import { SnapshotDelta } from "../telemetry/delta.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { snapshot } from "../telemetry/metrics.ts";
@@ -36,6 +36,7 @@ class WorkerProcess {
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
   #pushing: Promise<void> | undefined;
+  #service: Service | undefined;
 
   constructor(createService: CreateService) {
     this.#createService = createService;
@@ -64,6 +65,7 @@ class WorkerProcess {
     const { config, workerIndex } = first;
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
     const service = this.#createService({ config, workerIndex, log });
+    this.#service = service;
     try {
       return await this.#serve(service, log);
     } finally {
@@ -113,8 +115,21 @@ class WorkerProcess {
       case "profile":
         void this.#profile(message.id, message.request);
         break;
+      case "dropLetters":
+        void this.#dropLetters(message.id, message.request);
+        break;
       default:
         message satisfies never;
+    }
+  }
+
+  async #dropLetters(id: number, request: DropRequest): Promise<void> {
+    try {
+      if (this.#service === undefined) throw new Error("it is starting; try again");
+      await sendToSupervisor({ type: "lettersDropped", id, outcome: await this.#service.dropDeadLetters(request) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      await sendToSupervisor({ type: "lettersNotDropped", id, message });
     }
   }
 

@@ -4,7 +4,7 @@ import fastify from "fastify";
 import { isLoopback } from "../../src/admin/loopback.ts";
 import { pprofRoutes } from "../../src/admin/pprof.ts";
 import { AdminServer } from "../../src/admin/server.ts";
-import type { AdminState, Readiness } from "../../src/admin/state.ts";
+import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
 import type { CaptureRequest, ProfileSource } from "../../src/profiling/collect.ts";
 import { profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
@@ -12,6 +12,7 @@ import { decode, flatten } from "../profiling/read.ts";
 let readiness: Readiness = { ready: true, problems: [] };
 let captured: [name: string, request: CaptureRequest][] = [];
 let release: Promise<void> = Promise.resolve();
+let drops: LetterDrop[] = [];
 
 const source = (name: string): ProfileSource => ({
   name,
@@ -27,6 +28,10 @@ const state: AdminState = {
   readiness: () => readiness,
   ledger: () => [["sluice_events_received_total", 42]],
   sources: () => [source("0"), source("1"), source("supervisor")],
+  dropLetters: async (drop) => {
+    drops.push(drop);
+    return { dropped: drop.letters, events: 3, missing: [], problems: [] };
+  },
 };
 
 const admin = new AdminServer(state, { host: "127.0.0.1", port: 0 });
@@ -44,6 +49,7 @@ after(async () => {
 beforeEach(() => {
   readiness = { ready: true, problems: [] };
   captured = [];
+  drops = [];
   release = Promise.resolve();
 });
 
