@@ -5,19 +5,13 @@
 
 import { readFileSync } from "node:fs";
 import type { Writable } from "node:stream";
-import type { Command } from "./command.ts";
+import type { CommandEntry } from "./command.ts";
 import { generalHelp } from "./help.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "./io.ts";
 
 export type { CliIo } from "./io.ts";
 
-interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
-
-const COMMANDS: readonly Entry[] = [
+const COMMANDS: readonly CommandEntry[] = [
   {
     name: "serve",
     summary: "Run the service: take events over gRPC and bring them to Kafka, or keep them in the spool.",
@@ -32,6 +26,11 @@ const COMMANDS: readonly Entry[] = [
     name: "tail",
     summary: "Print the events of a topic, from Kafka or from the spool.",
     load: async () => (await import("./tail.ts")).tail,
+  },
+  {
+    name: "dead-letters",
+    summary: "Look at what Kafka refused for good: list it, show it, send it again, drop it.",
+    load: async () => (await import("./dead-letters.ts")).deadLetters,
   },
   {
     name: "doctor",
@@ -90,7 +89,7 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   }
   const command = await entry.load();
   if (asksForHelp(args)) {
-    printLines(io.stdout, [entry.summary, "", ...command.help()]);
+    printLines(io.stdout, [entry.summary, "", ...command.help(args)]);
     return Exit.OK;
   }
   try {

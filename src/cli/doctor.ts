@@ -3,6 +3,7 @@
 import { text } from "../config/kinds.ts";
 import { type Config, formatAddress, loadConfig } from "../config.ts";
 import { command } from "./command.ts";
+import { checkDeadLetters } from "./doctor/dead-letters.ts";
 import { error, type Finding, ok } from "./doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "./doctor/host.ts";
 import { checkService } from "./doctor/service.ts";
@@ -28,7 +29,7 @@ export const doctor = command({
     if (loaded.ok) {
       const { config } = loaded;
       findings.push(configFinding(config), ...checkDisk(config), ...(await checkKafka(config, topics)));
-      findings.push(...(await checkService(config.adminListen)));
+      findings.push(...(await checkService(config.adminListen)), ...(await checkDeadLetters(config.dataDir)));
     } else
       findings.push(
         ...loaded.errors.map((each) => error("configuration", each, "`sluice serve --help` lists every option")),
@@ -43,7 +44,9 @@ function configFinding({ grpcListen, workers, kafkaBrokers, kafkaClient }: Confi
   return ok("configuration", `gRPC on ${formatAddress(grpcListen)}, ${plural(workers, "worker")}, ${kafka}`);
 }
 
-async function checkKafka(config: Config, topics: readonly string[]): Promise<Finding[]> {
+async function checkKafka(config: Config, asked: readonly string[]): Promise<Finding[]> {
+  const { deadLetterTopic } = config;
+  const topics = deadLetterTopic === undefined ? asked : [...new Set([...asked, deadLetterTopic])];
   if (config.kafkaBrokers.length === 0)
     return topics.map((topic) =>
       error(`topic ${topic}`, "cannot be looked at: KAFKA_BROKERS is not set", "set KAFKA_BROKERS"),

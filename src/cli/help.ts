@@ -54,6 +54,24 @@ export function generalHelp(commands: readonly { readonly name: string; readonly
   ];
 }
 
+/** The help of a command that is made of commands. */
+export function groupHelp(
+  name: string,
+  notes: readonly string[],
+  commands: readonly { readonly name: string; readonly summary: string }[],
+): string[] {
+  return [
+    `Usage: sluice ${name} COMMAND [OPTIONS]`,
+    ...notes.flatMap((note) => ["", ...wrap(note, WIDTH)]),
+    "",
+    "Commands:",
+    ...columns(commands.map((command) => [command.name, command.summary])),
+    "",
+    "Options:",
+    ...columns([["-h, --help", `Tell what a command does: \`sluice ${name} COMMAND --help\`.`]]),
+  ];
+}
+
 /** @param options the rows of its options, from whichever table they are in. */
 export function commandHelp(
   { name, positionals, notes, examples }: About,

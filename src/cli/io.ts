@@ -5,8 +5,11 @@ import type { Readable, Writable } from "node:stream";
 /** An output; `isTTY` and `columns` are there if it is a terminal. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
+/** An input; `isTTY` is there if somebody types. */
+export type Input = Readable & { readonly isTTY?: boolean };
+
 export interface CliIo {
-  readonly stdin: Readable;
+  readonly stdin: Input;
   /** What a command prints for whoever called it. */
   readonly stdout: Output;
   /** Mistakes, logs and progress. */

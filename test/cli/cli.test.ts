@@ -6,7 +6,7 @@ import { runCli } from "../../src/cli/cli.ts";
 import { optionRows } from "../../src/config.ts";
 import { run } from "./support.ts";
 
-const COMMANDS = ["serve", "send", "tail", "doctor"];
+const COMMANDS = ["serve", "send", "tail", "dead-letters", "doctor"];
 
 test("help lists the commands, and every command has its own", async () => {
   for (const args of [["--help"], ["-h"], ["help"]]) {

@@ -1,18 +1,13 @@
 // A service that runs here: is it ready, and does its ledger agree?
 
-import { type Address, formatAddress } from "../../config.ts";
+import type { Address } from "../../config.ts";
 import { messageOf } from "../io.ts";
+import { reachable } from "../address.ts";
 import { ledgerMistakes, readLedger } from "../ledger.ts";
 import { formatCount } from "../table.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 
 const TIMEOUT_MS = 3_000;
-
-/** An address to connect to, of one to listen on. */
-function reachable({ host, port }: Address): string {
-  const anywhere = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
-  return formatAddress({ host: anywhere, port });
-}
 
 export async function checkService(adminListen: Address): Promise<Finding[]> {
   const subject = "service";
