@@ -19,7 +19,7 @@ import { encodeRecordBatch } from "../wire/encode-records.ts";
 import { decodeRecords, type Record } from "../wire/record-batch.ts";
 import type { DeadLetterSink } from "./dead-letters.ts";
 import { FlightPart } from "./flight.ts";
-import type { DeadLetter } from "./letter.ts";
+import { type DeadLetter, isRefused } from "./letter.ts";
 
 export interface DeadLetterTopicDependencies {
   readonly log: Logger;
@@ -91,7 +91,7 @@ export class DeadLetterTopic implements DeadLetterSink {
     const records: Record[] = [];
     let index = 0;
     for (const record of decodeRecords(letter.bytes)) {
-      if (index >= letter.first && index < letter.first + letter.events)
+      if (isRefused(letter, index))
         records.push({ ...record, headers: [...record.headers, ...originHeaders(letter, index)] });
       index++;
     }

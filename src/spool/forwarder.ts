@@ -289,7 +289,8 @@ export class Forwarder implements Component {
   }
 
   async #bury(forwarder: LaneForwarder, index: number, entry: LaneEntry, refusals: readonly Refusal[]): Promise<void> {
-    const bytes = refusals.reduce((sum, { batch }) => sum + batch.bytes.length, 0);
+    const batches = new Set(refusals.map(({ batch }) => batch));
+    const bytes = [...batches].reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.#budget.hold(bytes);
     if (!(await this.#burials.bury(entry, this.#spool.spoolIdOf(entry), refusals))) return;
     this.#budget.hold(-bytes);

@@ -35,7 +35,7 @@ function letterOf(options: Partial<DeadLetter> = {}): DeadLetter {
     batch: 5,
     topic: "clicks",
     partition: 2,
-    first: 1,
+    ranges: [{ first: 1, count: 3 }],
     events: 3,
     count: 5,
     reason: Reason.MISSING_KEY,
@@ -59,6 +59,16 @@ function fixture(partitions = 1) {
     repartition: (batch: SealedBatch, topic: Parameters<typeof repartition>[1]) => repartition(batch, topic, () => 0),
   };
   return { producer, logged, metrics, sink: new DeadLetterTopic(dependencies, TOPIC) };
+}
+
+/** A spooled batch of five records. */
+function refused(): { readonly batch: SealedBatch; readonly entry: LaneEntry } {
+  const { topic, partition, count, bytes } = letterOf();
+  const segment = new SegmentState("/spool", 1, 1, 0);
+  return {
+    batch: { topic, partition, count, bytes },
+    entry: { order: 1, sequence: 1, persistedAtMs: 1, segment, position: 64, bytes: 100, count },
+  };
 }
 
 /** Whether it is settled already. */
@@ -155,7 +165,7 @@ test("a letter that is refused in part is in the log as a whole", async () => {
 
 test("a topic that cannot be reached is waited for, and the next try sends only what is not stored", async () => {
   const { producer, sink, logged, metrics } = fixture(8);
-  const letter = letterOf({ first: 0, events: 5 });
+  const letter = letterOf({ ranges: [{ first: 0, count: 5 }], events: 5 });
   const first = sink.append(letter);
   await settle();
   const all = producer.inFlight.map(({ batch, text }) => ({ text, partition: batch.partition }));
@@ -175,6 +185,44 @@ test("a topic that cannot be reached is waited for, and the next try sends only 
   assert.equal(metrics.deadLettersProduced.with("clicks").value, 5);
 });
 
+test("what is refused of a batch for one kind of reason is one letter, and the topic gets those records alone", async () => {
+  const clock = new ManualClock();
+  const { producer, sink } = fixture();
+  producer.decide = () => "stored";
+  const seen: DeadLetter[] = [];
+  const deadLetters = {
+    append: async (letter: DeadLetter) => {
+      seen.push(letter);
+      await sink.append(letter);
+    },
+  };
+  const burials = new Burials({ log: silentLogger(), clock, deadLetters });
+  const { batch, entry } = refused();
+  const large = (first: number, bytes: number) => ({
+    batch,
+    first,
+    count: 1,
+    error: refusal(`${bytes} bytes, too many`),
+  });
+  const other = { batch, first: 4, count: 1, error: refusal("no key") };
+  assert.equal(await burials.bury(entry, Buffer.alloc(16), [large(3, 77), large(0, 5), other, large(1, 6)]), true);
+  assert.deepEqual(
+    seen.map(({ ranges, events, message }) => ({ ranges, events, message })),
+    [
+      {
+        ranges: [
+          { first: 0, count: 2 },
+          { first: 3, count: 1 },
+        ],
+        events: 3,
+        message: "77 bytes, too many",
+      },
+      { ranges: [{ first: 4, count: 1 }], events: 1, message: "no key" },
+    ],
+  );
+  assert.equal(producer.log.get(`${TOPIC} 0`)?.length, 2);
+});
+
 test("a burial hands the same letter over until it is taken", async () => {
   const clock = new ManualClock();
   const seen: DeadLetter[] = [];
@@ -185,11 +233,8 @@ test("a burial hands the same letter over until it is taken", async () => {
     },
   };
   const burials = new Burials({ log: silentLogger(), clock, deadLetters });
-  const { topic, partition, count, bytes } = letterOf();
-  const segment = new SegmentState("/spool", 1, 1, 0);
-  const entry: LaneEntry = { order: 1, sequence: 1, persistedAtMs: 1, segment, position: 64, bytes: 100, count };
-  const batch = { topic, partition, count, bytes };
-  const buried = burials.bury(entry, Buffer.alloc(16), [{ batch, first: 0, count, error: refusal() }]);
+  const { batch, entry } = refused();
+  const buried = burials.bury(entry, Buffer.alloc(16), [{ batch, first: 0, count: 5, error: refusal() }]);
   await settle();
   await clock.advance(10_000);
   assert.equal(await buried, true);

@@ -21,7 +21,7 @@ function letterOf(text: string, options: Partial<DeadLetter> = {}): DeadLetter {
     batch: 5,
     topic: "clicks",
     partition: 2,
-    first: 0,
+    ranges: [{ first: 0, count: 3 }],
     events: 3,
     count: 3,
     reason: Reason.TOO_LARGE,

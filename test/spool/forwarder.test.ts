@@ -227,7 +227,7 @@ test("what Kafka refuses for good becomes a dead letter with reason, origin and 
       batch: 1,
       topic: "clicks",
       partition: 2,
-      first: 0,
+      ranges: [{ first: 0, count: 7 }],
       events: 7,
       count: 7,
       reason: Reason.TOO_LARGE,
@@ -253,8 +253,8 @@ test("a batch that is refused in part becomes a letter for that part; the others
   producer.settle("mixed", "stored", 6, 4);
   await settle();
   assert.deepEqual(
-    (await letters(fs)).map(({ first, events, count }) => ({ first, events, count })),
-    [{ first: 4, events: 2, count: 10 }],
+    (await letters(fs)).map(({ ranges, events, count }) => ({ ranges, events, count })),
+    [{ ranges: [{ first: 4, count: 2 }], events: 2, count: 10 }],
   );
   assert.equal(metrics.eventsDeadLettered.with("clicks").value, 2);
   assert.equal(metrics.eventsForwarded.with("clicks").value, 8);
@@ -274,10 +274,10 @@ test("a batch is sent again for some of its records, and what is told of the oth
   producer.settle("mixed", "stored", 8, 2);
   await settle();
   assert.deepEqual(
-    (await letters(fs)).map(({ first, events, message }) => ({ first, events, message })),
+    (await letters(fs)).map(({ ranges, message }) => ({ ranges, message })),
     [
-      { first: 0, events: 3, message: "too large" },
-      { first: 6, events: 2, message: "again" },
+      { ranges: [{ first: 0, count: 3 }], message: "too large" },
+      { ranges: [{ first: 6, count: 2 }], message: "again" },
     ],
   );
   assert.equal(metrics.eventsDeadLettered.with("clicks").value, 5);

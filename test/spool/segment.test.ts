@@ -6,10 +6,12 @@ import { decodeCheckpoint, encodeCheckpoint } from "../../src/spool/checkpoint.t
 import {
   decodeBatch,
   decodeDeadLettered,
+  decodeDropped,
   decodeForwarded,
   decodeStamped,
   encodeBatchHead,
   encodeDeadLettered,
+  encodeDropped,
   encodeForwarded,
   encodeStamped,
 } from "../../src/spool/entries.ts";
@@ -131,6 +133,7 @@ test("the payloads of all entries are read back as they were written", () => {
   fc.assert(
     fc.property(fc.array(u64, { minLength: 1, maxLength: 50 }), (batches) => {
       assert.deepEqual(decodeForwarded(payloadOf(encodeForwarded(batches))), batches);
+      assert.deepEqual(decodeDropped(payloadOf(encodeDropped(batches))), batches);
     }),
   );
   fc.assert(
@@ -158,15 +161,15 @@ test("the payloads of all entries are read back as they were written", () => {
     batch: u64,
     topic,
     partition: i32,
-    first: u32,
-    events: u32,
+    ranges: fc.array(record({ first: fc.nat(0xffff_fffe), count: fc.nat(1000) }), { minLength: 1, maxLength: 20 }),
     count: u32,
     reason: fc.constantFrom(...Object.values(Reason)),
     message: fc.string({ unit: "grapheme", maxLength: 200 }),
     bytes: bytes(),
   });
   fc.assert(
-    fc.property(letter, (given) => {
+    fc.property(letter, (random) => {
+      const given = { ...random, events: random.ranges.reduce((sum, { count }) => sum + count, 0) };
       assert.deepEqual(decodeLetter(payloadOf(encodeLetterHead(given), given.bytes)), given);
     }),
   );

@@ -1,15 +1,16 @@
 // The refused events of a letter, out of its record batch.
 
 import type { EventInit } from "../../client/index.ts";
-import type { DeadLetter } from "../../spool/letter.ts";
+import { type DeadLetter, isRefused } from "../../spool/letter.ts";
 import { decodeRecords, type Record } from "../../wire/record-batch.ts";
 import { messageOf } from "../io.ts";
 
 /** The records that the letter is about, or, in a sentence, why they cannot be read. */
-export function refusedRecords({ bytes, first, events }: DeadLetter): Record[] | string {
+export function refusedRecords(letter: DeadLetter): Record[] | string {
+  const { bytes, events } = letter;
   if (bytes.length === 0) return "nothing of the events was readable when they were refused";
   try {
-    const records = Array.from(decodeRecords(bytes)).slice(first, first + events);
+    const records = Array.from(decodeRecords(bytes)).filter((_, index) => isRefused(letter, index));
     return records.length === events ? records : `the record batch holds ${records.length} of the ${events} events`;
   } catch (error) {
     return `the record batch cannot be read: ${messageOf(error)}`;

@@ -59,7 +59,7 @@ export function letterFacts(letter: FoundLetter): Readonly<Record<string, unknow
     message: letter.message,
     spool: letter.spoolId.toString("hex"),
     batch: letter.batch,
-    first: letter.first,
+    ranges: letter.ranges,
     batchEvents: letter.count,
     batchBytes: letter.size,
   };

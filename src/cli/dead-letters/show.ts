@@ -78,8 +78,11 @@ function writeRaw(file: string, bytes: Buffer): void {
 }
 
 function facts(letter: FoundLetter): string[] {
-  const { first, events, count, size } = letter;
-  const which = events === count ? `all ${count}` : `${first} to ${first + events - 1} of ${count}`;
+  const { ranges, events, count, size } = letter;
+  const records = ranges.map((range) =>
+    range.count === 1 ? `${range.first}` : `${range.first}-${range.first + range.count - 1}`,
+  );
+  const which = events === count ? `all its ${count} events` : `events ${records.join(", ")} (from 0) of its ${count}`;
   return table([
     ["id", letter.id],
     ["topic/partition", placeOf(letter)],
@@ -89,7 +92,7 @@ function facts(letter: FoundLetter): string[] {
     ["message", printable(letter.message)],
     ["events", String(events)],
     ["origin", `batch ${letter.batch} of spool ${letter.spoolId.toString("hex")}`],
-    ["record batch", `${formatSize(size)}, events ${which}`],
+    ["record batch", `${formatSize(size)}, ${which}`],
     ["log", letter.dir],
   ]);
 }
