@@ -44,9 +44,9 @@ function configFinding({ grpcListen, workers, kafkaBrokers, kafkaClient }: Confi
   return ok("configuration", `gRPC on ${formatAddress(grpcListen)}, ${plural(workers, "worker")}, ${kafka}`);
 }
 
-async function checkKafka(config: Config, asked: readonly string[]): Promise<Finding[]> {
+async function checkKafka(config: Config, topics: readonly string[]): Promise<Finding[]> {
   const { deadLetterTopic } = config;
-  const topics = deadLetterTopic === undefined ? asked : [...new Set([...asked, deadLetterTopic])];
+  const ofLetters = deadLetterTopic === undefined ? [] : [deadLetterTopic];
   if (config.kafkaBrokers.length === 0)
     return topics.map((topic) =>
       error(`topic ${topic}`, "cannot be looked at: KAFKA_BROKERS is not set", "set KAFKA_BROKERS"),
@@ -58,10 +58,15 @@ async function checkKafka(config: Config, asked: readonly string[]): Promise<Fin
   ]);
   const brokers = await checkBrokers(config);
   // Without a broker every topic would tell the same once more.
-  if (topics.length === 0 || brokers.every(({ level }) => level === "error")) return brokers;
+  if (topics.length + ofLetters.length === 0 || brokers.every(({ level }) => level === "error")) return brokers;
   const admin = new Admin(kafkaOptions(config));
   try {
-    return [...brokers, ...(await checkTopics(admin, topics, config.kafkaAutoCreateTopics))];
+    const autoCreate = config.kafkaAutoCreateTopics;
+    return [
+      ...brokers,
+      ...(await checkTopics(admin, topics, autoCreate)),
+      ...(await checkTopics(admin, ofLetters, autoCreate, "dead letters go to the log instead (DEAD_LETTER_TOPIC)")),
+    ];
   } finally {
     await admin.close().catch(() => {});
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test, { after, before, beforeEach } from "node:test";
 import fastify from "fastify";
+import { deadLetterRoutes } from "../../src/admin/dead-letters.ts";
 import { isLoopback } from "../../src/admin/loopback.ts";
 import { pprofRoutes } from "../../src/admin/pprof.ts";
 import { AdminServer } from "../../src/admin/server.ts";
@@ -182,4 +183,52 @@ test("loopback is 127.0.0.0/8 and ::1, also as an IPv6 socket tells it", () => {
   for (const own of ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]) assert.ok(isLoopback(own), own);
   for (const other of ["10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "", "localhost", undefined])
     assert.ok(!isLoopback(other), other);
+});
+
+async function post(body: unknown, headers: Record<string, string> = { "content-type": "application/json" }) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const response = await fetch(`${base}/dead-letters/drop`, { method: "POST", headers, body: text });
+  return { status: response.status, text: await response.text() };
+}
+
+const drop: LetterDrop = { letters: ["0-17"], logs: { 0: "6f" }, why: "dropped", by: "ada" };
+
+test("dead letters are dropped over POST, and the answer says which", async () => {
+  const { status, text } = await post(drop);
+  assert.equal(status, 200);
+  assert.deepEqual(JSON.parse(text), { dropped: ["0-17"], events: 3, missing: [], problems: [] });
+  assert.deepEqual(drops, [drop]);
+});
+
+test("what is no request to drop, or comes from a browser, drops nothing", async () => {
+  const wrong: unknown[] = [
+    "{",
+    [],
+    null,
+    {},
+    { ...drop, letters: "0-17" },
+    { ...drop, letters: [17] },
+    { ...drop, letters: Array.from({ length: 9000 }, () => "0-1") },
+    { ...drop, logs: { 0: 6 } },
+    { ...drop, why: "forgotten" },
+    { ...drop, by: undefined },
+  ];
+  for (const body of wrong) assert.equal((await post(body)).status, 400, JSON.stringify(body));
+  assert.equal((await post(drop, { "content-type": "text/plain" })).status, 400);
+  assert.equal((await post(drop, { "content-type": "application/json", origin: base })).status, 403);
+  assert.equal((await post("x".repeat(2_000_000))).status, 413);
+  for (const path of ["/metrics", "/dead-letters", "/dead-letters/drop?x"])
+    assert.equal((await fetch(`${base}${path}`, { method: "POST" })).status, 405, path);
+  assert.equal((await get("/dead-letters/drop")).status, 404);
+  assert.deepEqual(drops, []);
+});
+
+test("dead letters are dropped from this host only", async () => {
+  const app = fastify();
+  deadLetterRoutes(app, state);
+  const request = { method: "POST", url: "/dead-letters/drop", payload: drop } as const;
+  assert.equal((await app.inject({ ...request, remoteAddress: "192.0.2.1" })).statusCode, 403);
+  assert.deepEqual(drops, []);
+  assert.equal((await app.inject({ ...request, remoteAddress: "::ffff:127.0.0.1" })).statusCode, 200);
+  await app.close();
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { runCli } from "../../src/cli/cli.ts";
+import type { Input } from "../../src/cli/io.ts";
 
 export interface Ran {
   readonly code: number;
@@ -14,7 +15,7 @@ export interface Ran {
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string | Readable;
+  readonly stdin?: string | Input;
   readonly signal?: AbortSignal;
 }
 

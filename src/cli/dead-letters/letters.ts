@@ -1,7 +1,7 @@
 // The letters in DATA_DIR, over the logs of all workers, and which of them a command line means.
 
 import { statSync } from "node:fs";
-import { text } from "../../config/kinds.ts";
+import { oneOf, text } from "../../config/kinds.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { Reason, reasonLabel } from "../../errors.ts";
 import { type LetterSummary, listDeadLetters, readLetters } from "../../spool/dead-letter-reader.ts";
@@ -9,7 +9,6 @@ import { deadLettersDirectory, workerDirectories } from "../../spool/directories
 import { nodeFileSystem } from "../../spool/file-system.ts";
 import type { DeadLetter } from "../../spool/letter.ts";
 import { formatLetterId, parseLetterId } from "../../spool/letter-id.ts";
-import { oneOf } from "../../config/kinds.ts";
 import { printMistakes } from "../command.ts";
 import { maybe, toggle } from "../flag.ts";
 import { CliError, type CliIo, messageOf } from "../io.ts";
@@ -24,10 +23,15 @@ export interface FoundLetter extends LetterSummary {
   readonly logId: Buffer;
 }
 
+const REASONS = Object.values(Reason).map(reasonLabel);
+
 /** The flags that choose letters by what they are. */
 export const filterFlags = {
   topic: maybe(text("TOPIC", "the name of a topic"), "Only letters of this topic."),
-  reason: maybe(oneOf(...Object.values(Reason).map(reasonLabel)), "Only letters that were refused for this reason."),
+  reason: maybe(
+    { ...oneOf(...REASONS), placeholder: "REASON" },
+    `Only letters that were refused for this reason: ${REASONS.join(", ")}.`,
+  ),
 };
 
 export interface Filter {

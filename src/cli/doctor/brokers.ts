@@ -150,19 +150,27 @@ export function judgeTopic(facts: TopicFacts): Finding[] {
   return findings;
 }
 
-export async function checkTopics(admin: Admin, names: readonly string[], autoCreate: boolean): Promise<Finding[]> {
+/** @param otherwise what becomes of the events of a topic that does not exist. */
+export async function checkTopics(
+  admin: Admin,
+  names: readonly string[],
+  autoCreate: boolean,
+  otherwise = "its events fail",
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const name of names) {
     try {
       findings.push(...judgeTopic(await topicFacts(admin, name)));
     } catch (thrown) {
-      findings.push(isUnknownTopic(thrown) ? missingTopic(name, autoCreate) : hiddenTopic(name, kafkaReason(thrown)));
+      findings.push(
+        isUnknownTopic(thrown) ? missingTopic(name, autoCreate, otherwise) : hiddenTopic(name, kafkaReason(thrown)),
+      );
     }
   }
   return findings;
 }
 
-function missingTopic(name: string, autoCreate: boolean): Finding {
+function missingTopic(name: string, autoCreate: boolean, otherwise: string): Finding {
   const subject = `topic ${name}`;
   return autoCreate
     ? warning(
@@ -170,7 +178,7 @@ function missingTopic(name: string, autoCreate: boolean): Finding {
         "does not exist; its first event makes it, where brokers allow that",
         "create it, to choose its partitions and replicas",
       )
-    : error(subject, "does not exist: its events fail", "create it, or set KAFKA_AUTO_CREATE_TOPICS=true");
+    : error(subject, `does not exist: ${otherwise}`, "create it, or set KAFKA_AUTO_CREATE_TOPICS=true");
 }
 
 function hiddenTopic(name: string, reason: string): Finding {
