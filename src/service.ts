@@ -80,6 +80,9 @@ export const realEnvironment: Environment = {
     new GrpcJsServer(log, metrics, methods, { host, port, messageBytesMax }),
 };
 
+/** What dropping dead letters without a service may take, when the service starts meanwhile. */
+const DEAD_LETTERS_WAIT_MS = 10_000;
+
 export function createService(options: ServiceOptions): Service {
   return new WorkerService(options);
 }
@@ -192,7 +195,9 @@ class WorkerService implements Service {
 
   async #startDeadLetters({ deadLetters: dir, adoptedDeadLetters: adopt }: SpoolDirectories): Promise<DeadLetters> {
     const segmentBytes = this.#config.spoolSegmentBytes;
-    const deadLetters = new DeadLetters(this.#spoolDependencies, { dir, adopt, segmentBytes });
+    // Who has the spool has the log; only `sluice dead-letters drop` may hold it, for a moment.
+    const options = { dir, adopt, segmentBytes, lockWaitMs: DEAD_LETTERS_WAIT_MS };
+    const deadLetters = new DeadLetters(this.#spoolDependencies, options);
     await this.#startComponent(deadLetters);
     this.#deadLetters = deadLetters;
     return deadLetters;

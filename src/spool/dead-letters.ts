@@ -34,6 +34,8 @@ export interface DeadLettersOptions {
   /** Logs of workers that are gone. */
   readonly adopt?: readonly string[];
   readonly segmentBytes: number;
+  /** How long to wait for the own directory, in milliseconds; default 0. */
+  readonly lockWaitMs?: number;
 }
 
 /** What is to be dropped, and for whom. */
@@ -93,7 +95,7 @@ export class DeadLetters implements Component, DeadLetterSink {
     this.#clock = dependencies.clock;
     this.#dependencies = dependencies;
     this.#options = options;
-    this.#own = this.#newLog(options.dir);
+    this.#own = this.#newLog(options.dir, options.lockWaitMs);
   }
 
   /** @throws IngestError FAILED_PRECONDITION if another process holds the own directory, or it cannot be worked in. */
@@ -159,9 +161,9 @@ export class DeadLetters implements Component, DeadLetterSink {
     }
   }
 
-  #newLog(dir: string): OpenLog {
+  #newLog(dir: string, lockWaitMs = 0): OpenLog {
     const { segmentBytes } = this.#options;
-    const log = new SegmentLog(this.#dependencies, { dir, segmentBytes, kind: SegmentKind.DEAD_LETTERS });
+    const log = new SegmentLog(this.#dependencies, { dir, segmentBytes, lockWaitMs, kind: SegmentKind.DEAD_LETTERS });
     return { log, index: new LetterIndex(this.#metrics) };
   }
 

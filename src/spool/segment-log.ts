@@ -39,10 +39,14 @@ export interface SegmentLogOptions {
   readonly segmentBytes: number;
   /** Adds up the bytes of segments, and of entries on their way into one. */
   readonly bytesGauge?: Gauge;
+  /** How long to wait for the lock, in milliseconds; default 0. */
+  readonly lockWaitMs?: number;
 }
 
 /** Markers wait this long for a group of batches to go with. */
 const MARKERS_DELAY_MS = 500;
+
+const LOCK_RETRY_MS = 50;
 
 /** What is there while the directory is open. */
 interface Opened {
@@ -216,7 +220,12 @@ export class SegmentLog {
     let lock: FileLock | undefined;
     try {
       await makeDurableDirectory(this.#fs, this.dir);
-      lock = await this.#fs.lock(`${this.dir}/lock`);
+      const untilMs = this.#clock.monotonic() + (this.#options.lockWaitMs ?? 0);
+      for (;;) {
+        lock = await this.#fs.lock(`${this.dir}/lock`);
+        if (lock !== undefined || this.#clock.monotonic() >= untilMs) break;
+        await new Promise<void>((resolve) => void this.#clock.setTimeout(resolve, LOCK_RETRY_MS));
+      }
     } catch (cause) {
       throw notUsable(this.dir, cause);
     }

@@ -41,8 +41,8 @@ interface Fixture {
 async function start(
   fs = new MemoryFileSystem(),
   options: Partial<ConstructorParameters<typeof DeadLetters>[1]> = {},
+  clock = new ManualClock(),
 ): Promise<Fixture> {
-  const clock = new ManualClock();
   const metrics = createMetrics();
   const deadLetters = new DeadLetters(
     { log: silentLogger(), metrics, clock, fs },
@@ -185,6 +185,20 @@ test("a log that somebody else holds is adopted once it is free", async () => {
   await fixture.clock.advance(6000);
   assert.deepEqual((await fixture.deadLetters.drop(await requestFor(fs, ["1-1"], 1))).dropped, ["1-1"]);
   assert.deepEqual(fixture.deadLetters.health().problems, []);
+});
+
+test("a worker that starts while letters are dropped without a service waits for its log; a second owner is refused", async () => {
+  const holder = await start();
+  await holder.deadLetters.append(letterOf("a"));
+  const clock = new ManualClock();
+  const starting = start(holder.fs, { lockWaitMs: 5000 }, clock);
+  await settle();
+  await clock.advance(1000);
+  await assert.rejects(start(holder.fs), (error: IngestError) => error.code === Code.FAILED_PRECONDITION);
+  await stop(holder);
+  await clock.advance(100);
+  const waiting = await starting;
+  assert.equal(waiting.metrics.deadLetters.with("clicks").value, 3);
 });
 
 test("a request that was made from another service's log drops nothing", async () => {
