@@ -209,3 +209,25 @@ test("a worker that ends before it is ready ends the first start", async () => {
   assert.equal(code, ExitCode.START_FAILED);
   assert.match(stderr, /^sluice serve: worker 0 ended before it was ready \(exit code 9\)$/m);
 });
+
+async function dropLetters(service: RunningService, by: string) {
+  const response = await fetch(`${service.adminUrl}/dead-letters/drop`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ letters: ["0-1", "3-5"], logs: { 0: "aa", 3: "bb" }, why: "dropped", by }),
+  });
+  return (await response.json()) as { dropped: string[]; events: number; missing: string[]; problems: string[] };
+}
+
+test("dead letters are dropped by the workers that hold them, and a worker that cannot, or dies, is a problem", async () => {
+  await using service = await startFixture({ WORKERS: "2" });
+  await bothPids(service);
+  const outcome = await dropLetters(service, "ada");
+  assert.deepEqual([outcome.dropped.sort(), outcome.events, outcome.problems], [["0-1", "3-5"], 21, []]);
+  const failed = await dropLetters(service, "fail");
+  assert.deepEqual(failed.dropped, []);
+  assert.deepEqual(failed.problems.sort(), ["worker 0: the disk is full", "worker 1: the disk is full"]);
+  const crashed = await dropLetters(service, "crash");
+  assert.match(crashed.problems.join(), /worker 0: it ended \(exit code 7\); look what is left, and try again/);
+  await eventually("both workers are back", async () => (await dropLetters(service, "ada")).dropped.length === 2);
+});
