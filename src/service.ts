@@ -219,7 +219,7 @@ class WorkerService implements Service {
       spool,
       producer,
       deadLetters,
-      repartition: (batch, topic) => repartition(batch, topic, this.#environment.random),
+      repartition,
     });
     await this.#startComponent(this.#forwarder);
   }

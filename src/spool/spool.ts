@@ -17,7 +17,7 @@ import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Backlog, type CaughtUpListener } from "./backlog.ts";
-import { decodeBatch, encodeBatchHead, EntryType } from "./entries.ts";
+import { decodeBatch, encodeBatchHead, EntryType, type Stamp } from "./entries.ts";
 import { Lane, type LaneEntry } from "./lane.ts";
 import { PendingBatch, type PendingBatches } from "./pending-batch.ts";
 import { SegmentLog, type SpoolDependencies } from "./segment-log.ts";
@@ -151,6 +151,27 @@ export class Spool implements Component {
   /** The random id of the spool that the batch lies in. */
   spoolIdOf(entry: LaneEntry): Buffer {
     return this.#logs.get(entry.segment.dir)?.spoolId ?? this.#own.spoolId;
+  }
+
+  /** How the batch, or its parts for single partitions, were sent before; empty if they never were. */
+  stampsOf(entry: LaneEntry): readonly Stamp[] {
+    return this.#logs.get(entry.segment.dir)?.stamps.get(entry.sequence) ?? [];
+  }
+
+  /**
+   * Remembers how the batch, or its part for a partition, is going to be sent. Calls back in a later turn, when that is on
+   * disk together with everything that was said before to be in Kafka; or cannot be, which costs duplicates after a crash.
+   */
+  keepStamp(entry: LaneEntry, stamp: Omit<Stamp, "batch">, kept: () => void): void {
+    const own = this.#logs.get(entry.segment.dir);
+    if (own === undefined) {
+      this.#clock.setImmediate(kept);
+      return;
+    }
+    // What is in Kafka and not marked yet may lie in the directories of other workers too.
+    const others = [...this.#logs.values()].filter((log) => log !== own && log.hasMarkers);
+    if (others.length === 0) own.appendStamp({ batch: entry.sequence, ...stamp }, kept);
+    else void Promise.all(others.map((log) => log.flush())).then(() => this.keepStamp(entry, stamp, kept));
   }
 
   /** Kafka has the batch, all of it. */

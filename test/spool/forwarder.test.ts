@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Reason } from "../../src/errors.ts";
-import { type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
+import { type SealedBatch, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
 import { DeadLetters, readDeadLetters } from "../../src/spool/dead-letters.ts";
 import { Forwarder, type ForwarderOptions } from "../../src/spool/forwarder.ts";
 import type { DeadLetter } from "../../src/spool/letter.ts";
@@ -19,11 +19,11 @@ interface ForwarderFixture extends SpoolFixture {
 }
 
 /** Splits "p1:a,p0:b" into the batches "a" for partition 1 and "b" for partition 0. */
-function repartition(batch: SealedBatch, topic: TopicInfo): SealedBatch[] {
+function repartition(batch: SealedBatch, partitions: number): SealedBatch[] {
   const parts = batch.bytes.toString().split(",");
   return parts.map((part) => {
     const [partition, text] = part.slice(1).split(":") as [string, string];
-    assert.ok(Number(partition) < topic.partitions);
+    assert.ok(Number(partition) < partitions);
     return {
       topic: batch.topic,
       partition: Number(partition),
