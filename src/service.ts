@@ -26,6 +26,7 @@ import type { Producer } from "./ingest/producer.ts";
 import { repartition } from "./ingest/repartition.ts";
 import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
 import type { Dial } from "./kafka/direct/connection.ts";
+import { LedgerCheck } from "./ledger-check.ts";
 import type { Component } from "./lifecycle.ts";
 import { BehindSpool } from "./spool/behind-spool.ts";
 import { DeadLetters } from "./spool/dead-letters.ts";
@@ -94,6 +95,7 @@ class WorkerService implements Service {
   #pipeline: Pipeline | undefined;
   #eventIngest: EventIngest | undefined;
   #server: GrpcServer | undefined;
+  #ledgerCheck: LedgerCheck | undefined;
   #draining = false;
 
   constructor({ config, workerIndex, log, environment = realEnvironment }: ServiceOptions) {
@@ -115,6 +117,7 @@ class WorkerService implements Service {
       ...(producer?.problems ?? []),
       ...(this.#spool?.health().problems ?? []),
       ...(this.#forwarder?.health().problems ?? []),
+      ...(this.#ledgerCheck?.problems ?? []),
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
@@ -126,6 +129,7 @@ class WorkerService implements Service {
     this.#producer = await this.#startProducer();
     if (this.#producer !== undefined) await this.#startForwarder(spool, this.#producer, deadLetters);
     this.#pipeline = this.#createPipeline(spool);
+    this.#startLedgerCheck(spool, this.#pipeline);
     const { clock, createServer } = this.#environment;
     this.#eventIngest = new EventIngest({ pipeline: this.#pipeline, metrics: this.metrics, clock });
     const services = [EventIngestService, HealthService, ServerReflection];
@@ -148,9 +152,11 @@ class WorkerService implements Service {
     for (const component of this.#started.toReversed()) {
       if (component !== this.#server) await component.drain(deadlineMs);
     }
+    this.#ledgerCheck?.check();
   }
 
   async dispose(): Promise<void> {
+    this.#ledgerCheck?.stop();
     for (const component of this.#started.splice(0).toReversed()) await component.dispose();
   }
 
@@ -171,7 +177,6 @@ class WorkerService implements Service {
     const bytesMax = Math.floor(spoolBytesMax / workers);
     const spool = new Spool(this.#spoolDependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
     await this.#startComponent(spool);
-    for (const [topic, events] of spool.recoveredEvents) this.metrics.eventsRecovered.with(topic).inc(events);
     this.#spool = spool;
     return spool;
   }
@@ -245,6 +250,13 @@ class WorkerService implements Service {
         eventsMax: config.publishEventsMax,
       },
     );
+  }
+
+  #startLedgerCheck({ backlogs }: Spool, pipeline: Pipeline): void {
+    const { clock } = this.#environment;
+    const worker = String(this.#workerIndex);
+    this.#ledgerCheck = new LedgerCheck({ log: this.#log, metrics: this.metrics, clock, pipeline, backlogs }, worker);
+    this.#ledgerCheck.start();
   }
 
   async #startComponent(component: Component): Promise<void> {

@@ -77,6 +77,16 @@ export class Pipeline {
     return this.#settlement.unsettledBatches;
   }
 
+  /** Events in record batches that have no outcome, by topic; O(topic-partitions). */
+  heldEvents(): ReadonlyMap<string, number> {
+    return this.#topics.heldEvents();
+  }
+
+  /** Events that batches without an answer still wait for. */
+  get unansweredEvents(): number {
+    return this.#settlement.unansweredEvents;
+  }
+
   /** Buffers of record batches that are not settled; 0 when nothing is under way. */
   get lentBuffers(): number {
     return this.#accumulators.lentBuffers;

@@ -45,6 +45,13 @@ export class TopicBacklog {
     return this.unassigned.backlog + (this.lanes.get(partition)?.backlog ?? 0);
   }
 
+  /** Events that are on disk and not done, as the lanes hold them: what `spooled` has to be. */
+  get events(): number {
+    let events = this.unassigned.events;
+    for (const lane of this.lanes.values()) events += lane.events;
+    return events;
+  }
+
   /** May the lane's next batch go, as far as the lanes of its topic are concerned? */
   mayGo(lane: Lane): boolean {
     if (lane.partition !== UNASSIGNED_PARTITION) return this.unassigned.oldestOrder > lane.nextOrder;
@@ -71,6 +78,11 @@ export class Backlog {
     let topic = this.#topics.get(name);
     if (topic === undefined) this.#topics.set(name, (topic = new TopicBacklog(name, this.#metrics)));
     return topic;
+  }
+
+  /** Events that are on disk and not done, by topic; O(topic-partitions). */
+  events(): ReadonlyMap<string, number> {
+    return new Map(Array.from(this.#topics.values(), ({ name, events }) => [name, events]));
   }
 
   /** O(1). */

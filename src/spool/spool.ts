@@ -85,10 +85,7 @@ export class Spool implements Component {
     };
   }
 
-  /**
-   * Events, by topic, that earlier processes persisted and that were not done when this one opened their directories. Whoever
-   * starts the spool counts those of the start; a directory that is adopted later is counted here.
-   */
+  /** Events, by topic, that earlier processes persisted and that were not done when this one opened their directories. */
   get recoveredEvents(): ReadonlyMap<string, number> {
     return this.#recovered;
   }
@@ -104,7 +101,7 @@ export class Spool implements Component {
     this.#state = "open";
     this.#metrics.spoolBytesLimit.with().set(this.#options.bytesMax);
     this.#held = [...(this.#options.adopt ?? [])];
-    await this.#adoptHeld(false);
+    await this.#adoptHeld();
     this.#tick();
   }
 
@@ -249,8 +246,8 @@ export class Spool implements Component {
     return this.#own.bytes + bytes > this.#options.bytesMax;
   }
 
-  /** Opens a directory and takes its batches into the backlog. Resolves with the events, by topic. */
-  async #open(log: SegmentLog): Promise<ReadonlyMap<string, number>> {
+  /** Opens a directory and takes its batches into the backlog. */
+  async #open(log: SegmentLog): Promise<void> {
     const lanes = new Map<string, Map<number, Lane>>();
     await log.open((entry, segment) => {
       const { persistedAtMs, topic, partition, count } = decodeBatch(entry.payload);
@@ -263,19 +260,19 @@ export class Spool implements Component {
     });
     this.#logs.set(log.dir, log);
     const events = this.backlogs.adopt([...lanes.values()].flatMap((partitions) => [...partitions.values()]));
-    for (const [topic, count] of events) this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
+    for (const [topic, count] of events) {
+      this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
+      this.#metrics.eventsRecovered.with(topic).inc(count);
+    }
     const total = [...events.values()].reduce((sum, count) => sum + count, 0);
     if (total > 0) this.#log.info({ dir: log.dir, events: total, bytes: log.bytes }, "spooled events are taken over");
-    return events;
   }
 
-  /** @param late after the start, so that nobody looks at `recoveredEvents` any more. */
-  async #adoptHeld(late: boolean): Promise<void> {
+  async #adoptHeld(): Promise<void> {
     for (const dir of this.#held) {
       if (this.#state !== "open") return;
       try {
-        const events = await this.#open(this.#newLog(dir));
-        if (late) for (const [topic, count] of events) this.#metrics.eventsRecovered.with(topic).inc(count);
+        await this.#open(this.#newLog(dir));
       } catch (error) {
         this.#log.warn({ dir, err: error }, "the spool of a worker that is gone cannot be adopted yet");
         continue;
@@ -308,7 +305,7 @@ export class Spool implements Component {
     for (const log of this.#logs.values()) void log.verify();
     this.#ticks++;
     if (this.#held.length > 0 && this.#ticks % ADOPT_TICKS === 0) {
-      this.#adopting = this.#adopting.then(() => this.#adoptHeld(true));
+      this.#adopting = this.#adopting.then(() => this.#adoptHeld());
     }
     this.#timer = this.#clock.setTimeout(() => this.#tick(), TICK_MS);
     this.#timer.unref?.();

@@ -20,6 +20,7 @@ import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -82,7 +83,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#workerEntry = options.workerEntry ?? MAIN;
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
-    this.#metrics = new SupervisorMetrics(config.workers, (index) => this.#slots[index]!.health().ready);
+    this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
     this.#profiler = new Profiler({
       intervalMicros: SUPERVISOR_INTERVAL_MICROS,
       restarted: () => {
@@ -242,14 +243,18 @@ class Supervisor implements SlotObserver, AdminState {
   }
 
   ledger() {
-    return this.#metrics.ledger();
+    return this.#metrics.ledger.byTopic();
   }
 
   readiness(): Readiness {
     const healths = this.#slots.map((slot) => ({ worker: slot.name, ...slot.health() }));
     const each = healths.flatMap(({ worker, problems }) => problems.map((reason) => ({ worker, reason })));
     const whole = this.#ending ? [{ worker: undefined, reason: "draining" }] : [];
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each] };
+    const books = this.#metrics.ledger.findings.map((finding) => ({
+      worker: finding.worker === ALL_WORKERS ? undefined : finding.worker,
+      reason: `over all its processes, ${ledgerProblem(finding)}`,
+    }));
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
   }
 
   sources(): ProfileSource[] {

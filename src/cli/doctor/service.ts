@@ -1,10 +1,9 @@
-// A service that runs here: is it ready, and does its ledger agree?
+// A service that runs here: is it ready, and what is wrong with it? Its ledger is ledger.ts's.
 
 import { type Address, formatAddress } from "../../config.ts";
 import { messageOf } from "../io.ts";
-import { ledgerMistakes, readLedger } from "../ledger.ts";
-import { formatCount } from "../table.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
+import { ledgerFindings } from "./ledger.ts";
 
 const TIMEOUT_MS = 3_000;
 
@@ -37,19 +36,22 @@ export async function checkService(adminListen: Address): Promise<Finding[]> {
       ),
     ];
   }
-  const findings = [readyFinding(address, readiness)];
+  const findings = readyFindings(address, readiness);
   const metrics = await get("/metrics").catch(() => undefined);
-  if (metrics?.status === 200) findings.push(ledgerFinding(metrics.body));
+  if (metrics?.status === 200) findings.push(...ledgerFindings(metrics.body));
   return findings;
 }
 
-function readyFinding(address: string, { status, body }: { readonly status: number; readonly body: string }): Finding {
-  if (status === 200) return ok("service", `ready at ${address}`);
-  return error(
-    "service",
-    `not ready: ${problemsOf(body) ?? `${address}/readyz answers ${status}`}`,
-    "look at the service's log; the findings above may say why",
-  );
+function readyFindings(
+  address: string,
+  { status, body }: { readonly status: number; readonly body: string },
+): Finding[] {
+  const problems = problemsOf(body);
+  const remedy = "look at the service's log; the findings above may say why";
+  if (status !== 200)
+    return [error("service", `not ready: ${problems ?? `${address}/readyz answers ${status}`}`, remedy)];
+  const ready = ok("service", `ready at ${address}`);
+  return problems === undefined || problems === "" ? [ready] : [ready, warning("service", problems, remedy)];
 }
 
 /** What /readyz says is wrong, if it is ours. */
@@ -62,20 +64,4 @@ function problemsOf(body: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function ledgerFinding(metrics: string): Finding {
-  const ledger = readLedger(metrics);
-  const mistakes = ledgerMistakes(ledger);
-  if (mistakes.length > 0)
-    return error("ledger", mistakes.join("; "), "keep the logs and the data, and report it: events may be lost");
-  const { received, stored, failed, inFlight, spooled } = ledger;
-  const counts = [
-    `${formatCount(received)} received`,
-    `${formatCount(stored)} stored`,
-    `${formatCount(failed)} failed`,
-    `${formatCount(inFlight)} in flight`,
-    `${formatCount(spooled)} in the spool`,
-  ];
-  return ok("ledger", `agrees: ${counts.join(", ")}`);
 }
