@@ -16,7 +16,7 @@ export const SUPERVISOR = "supervisor";
  * Events in flight in a process that died got no answer, and nobody else can tell their outcome. What it had in the spool is
  * its successor's opening balance.
  */
-const SETTLEMENT = {
+export const SETTLEMENT = {
   orphans: { gauge: "sluice_events_in_flight", counter: "sluice_events_failed_total", label: "worker_died" },
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };

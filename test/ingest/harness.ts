@@ -251,6 +251,8 @@ export class Harness {
   assertBalanced(): void {
     const { received, stored, failed, inFlight } = this.ledger();
     assert.equal(received, stored + failed + inFlight);
+    const held = [...this.pipeline.heldEvents().values()].reduce((sum, events) => sum + events, 0);
+    assert.deepEqual([held, this.pipeline.unansweredEvents], [inFlight, inFlight], "what is in flight is there");
   }
 
   /** Nothing is under way, and nothing was kept. */
