@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import pino from "pino";
 import { type Batch, type Responder } from "../src/ingest/batch.ts";
@@ -23,6 +24,7 @@ import { FakeProducer, refusal, retryable } from "./spool/support/fake-producer.
 import { seeded, settle, slowly, type SpoolFixture, startSpool, stopSpool } from "./spool/support/fixtures.ts";
 import { ManualClock } from "./spool/support/manual-clock.ts";
 import { MemoryFileSystem } from "./spool/support/memory-file-system.ts";
+import { startInProcess } from "./support/in-process.ts";
 import { encodeRequest } from "./wire/requests.ts";
 
 const OTHER_DIR = "/data/spool/worker-7";
@@ -358,3 +360,19 @@ for (const [mistake, make, equations] of [
     await life.end();
   });
 }
+
+test("a worker whose books are wrong says so in its health, and stays ready", { timeout: 20_000 }, async () => {
+  await using running = await startInProcess();
+  const { service } = running;
+  assert.deepEqual(service.health(), { ready: true, problems: [] });
+  service.metrics.eventsSpooled.with("t").inc();
+  while (service.health().problems.length === 0) await pause(20);
+  assert.deepEqual(service.health(), {
+    ready: true,
+    problems: [
+      "the ledger of t does not agree: persisted 0 + recovered 0 is not forwarded 0 + dead-lettered 0 + spooled 1",
+      "the ledger of t does not agree: spooled 1 is not the 0 events that lie open in the spool",
+    ],
+  });
+  assert.equal(service.metrics.ledgerMismatches.with().value, 2);
+});
