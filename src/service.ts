@@ -33,6 +33,7 @@ import { DeadLetters } from "./spool/dead-letters.ts";
 import { type SpoolDirectories, spoolDirectories } from "./spool/directories.ts";
 import { type FileSystem, nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
+import type { SpoolDependencies } from "./spool/segment-log.ts";
 import { Spool } from "./spool/spool.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -88,7 +89,7 @@ class WorkerService implements Service {
   /** In the order of their start. */
   readonly #started: Component[] = [];
   readonly #healthService = new Health([EventIngestService.typeName]);
-  readonly #spoolDependencies: ConstructorParameters<typeof Spool>[0];
+  readonly #spoolDependencies: SpoolDependencies;
   #spool: Spool | undefined;
   #forwarder: Forwarder | undefined;
   #producer: Producer | undefined;
@@ -175,7 +176,8 @@ class WorkerService implements Service {
   async #startSpool(dir: string, adopt: readonly string[]): Promise<Spool> {
     const { spoolBytesMax, workers, spoolSegmentBytes } = this.#config;
     const bytesMax = Math.floor(spoolBytesMax / workers);
-    const spool = new Spool(this.#spoolDependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
+    const dependencies = { ...this.#spoolDependencies, random: this.#environment.random };
+    const spool = new Spool(dependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
     await this.#startComponent(spool);
     this.#spool = spool;
     return spool;
@@ -237,7 +239,10 @@ class WorkerService implements Service {
       {
         topics: this.#producer ?? new UnassignedTopics(),
         replicated: ordered?.replicated,
-        persisted: ordered?.persisted ?? { send: (batch, settler) => spool.append(batch, settler) },
+        persisted: ordered?.persisted ?? {
+          send: (batch, settler) => spool.append(batch, settler),
+          refusal: (bytes) => spool.refusal(bytes),
+        },
         metrics: this.metrics,
         clock,
         random,

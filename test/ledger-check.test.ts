@@ -268,7 +268,7 @@ test("at the end of every turn the books hold, whatever happens", { timeout: 120
         fs = await life.end();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
   // A test that never comes to these proves nothing.
   for (const [what, times] of Object.entries(seen)) assert.ok(times > 0, `${what}: ${JSON.stringify(seen)}`);

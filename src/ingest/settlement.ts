@@ -124,8 +124,9 @@ export class Settlement implements BatchSettler {
     assert(!batch.settled, "a batch is answered once");
     batch.settled = true;
     batch.sortFailures();
-    this.#admission.release(batch.admittedBytes);
-    this.#acknowledged.observe(this.#clock.monotonic() - batch.receivedAtMs);
+    const nowMs = this.#clock.monotonic();
+    this.#admission.release(batch.admittedBytes, nowMs);
+    this.#acknowledged.observe(nowMs - batch.receivedAtMs);
     batch.responder.answered(batch);
     this.#unsettled--;
     if (this.#unsettled === 0) this.#idle.release();

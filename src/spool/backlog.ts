@@ -104,10 +104,11 @@ export class Backlog {
    * Takes over the batches of a directory that was just opened, but for those that are done.
    *
    * @param recovered lanes whose entries' order is their sequence number.
-   * @returns the events taken over, by topic.
+   * @returns the events taken over, by topic, and the bytes of their batches.
    */
-  adopt(recovered: Iterable<Lane>): Map<string, number> {
+  adopt(recovered: Iterable<Lane>): { readonly events: ReadonlyMap<string, number>; readonly bytes: number } {
     const events = new Map<string, number>();
+    let bytes = 0;
     const base = this.#nextOrder;
     for (const from of recovered) {
       const topic = this.topic(from.topic);
@@ -119,9 +120,10 @@ export class Backlog {
         lane.push({ ...entry, order: base + entry.order });
         topic.spooled.inc(entry.count);
         events.set(from.topic, (events.get(from.topic) ?? 0) + entry.count);
+        bytes += entry.bytes;
       }
     }
-    return events;
+    return { events, bytes };
   }
 
   /** Tells whoever waits if a lane has just become empty. Call it after every change that can have emptied one. */

@@ -12,6 +12,7 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError, Reason } from "../errors.ts";
+import { DrainRate } from "../ingest/drain-rate.ts";
 import type { BatchSettler, SealedBatch } from "../ingest/producer.ts";
 import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -42,7 +43,6 @@ export interface SpoolHealth {
 const TICK_MS = 1000;
 /** A directory that another process still holds is tried again after so many ticks. */
 const ADOPT_TICKS = 5;
-const CAP_RETRY_MS = 1000;
 const SEGMENT_BYTES_MIN = 64 * 1024;
 
 export class Spool implements Component {
@@ -54,6 +54,9 @@ export class Spool implements Component {
   readonly #dependencies: SpoolDependencies;
   readonly #options: SpoolOptions;
   readonly #own: SegmentLog;
+  readonly #segmentBytes: number;
+  /** Of what is open in the own directory. */
+  readonly #rate: DrainRate;
   /** By directory: the own one, and those that are adopted. */
   readonly #logs = new Map<string, SegmentLog>();
   /** Directories to adopt that another process holds. */
@@ -68,17 +71,22 @@ export class Spool implements Component {
   #ticks = 0;
   #timer: Timer | undefined;
 
-  constructor(dependencies: SpoolDependencies, options: SpoolOptions) {
+  /** @param dependencies `random` gives a number in [0, 1). */
+  constructor(dependencies: SpoolDependencies & { readonly random?: () => number }, options: SpoolOptions) {
     this.#log = dependencies.log;
     this.#metrics = dependencies.metrics;
     this.#clock = dependencies.clock;
     this.#dependencies = dependencies;
     this.#options = options;
     this.backlogs = new Backlog(dependencies.metrics);
+    // Space comes back by segments, so a small cap needs small ones.
+    this.#segmentBytes = Math.min(options.segmentBytes, Math.max(SEGMENT_BYTES_MIN, options.bytesMax / 4));
+    this.#rate = new DrainRate(dependencies.clock, dependencies.random ?? Math.random, 1);
     this.#own = this.#newLog(options.dir);
     this.#pending = {
       persisted: (topic, lane, entry) => {
         this.backlogs.push(topic, lane, entry);
+        this.#rate.added(entry.bytes);
         for (const listener of this.#readable) listener(lane);
       },
       refused: (topic, lane) => this.backlogs.tellIfCaughtUp(topic, lane),
@@ -122,6 +130,21 @@ export class Spool implements Component {
     }
     const pending = new PendingBatch(this.#pending, batch, settler, topic, lane, nowMs);
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
+  }
+
+  /**
+   * Why a batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with the delay after which a segment or as
+   * many as it takes will be done.
+   */
+  refusal(bytes: number): IngestError | undefined {
+    if (!this.#isFull(bytes)) return undefined;
+    const { bytesMax } = this.#options;
+    this.#refusedBytes = bytes;
+    this.#own.releaseSpace();
+    const segments = Math.ceil((this.#own.bytes + bytes - bytesMax) / this.#segmentBytes);
+    const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
+    const retryDelayMs = this.#rate.retryDelayMs(segments * this.#segmentBytes);
+    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs });
   }
 
   /**
@@ -217,10 +240,8 @@ export class Spool implements Component {
   }
 
   #newLog(dir: string): SegmentLog {
-    const { bytesMax } = this.#options;
-    // Space comes back by segments, so a small cap needs small ones.
-    const segmentBytes = Math.min(this.#options.segmentBytes, Math.max(SEGMENT_BYTES_MIN, bytesMax / 4));
     const bytesGauge = this.#metrics.spoolBytes.with();
+    const segmentBytes = this.#segmentBytes;
     return new SegmentLog(this.#dependencies, { dir, kind: SegmentKind.SPOOL, segmentBytes, bytesGauge });
   }
 
@@ -233,12 +254,7 @@ export class Spool implements Component {
       const message = `a record batch of ${batch.bytes.length} bytes is too large to be persisted: send fewer events at once`;
       return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE });
     }
-    const { bytesMax } = this.#options;
-    if (!this.#isFull(headAndBytes)) return undefined;
-    this.#refusedBytes = headAndBytes;
-    this.#own.releaseSpace();
-    const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
-    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs: CAP_RETRY_MS });
+    return this.refusal(headAndBytes);
   }
 
   /** Would a batch of this size be too much? */
@@ -259,7 +275,10 @@ export class Spool implements Component {
       lane.push({ order: sequence, sequence, persistedAtMs, segment, position, bytes, count });
     });
     this.#logs.set(log.dir, log);
-    const events = this.backlogs.adopt([...lanes.values()].flatMap((partitions) => [...partitions.values()]));
+    const { events, bytes } = this.backlogs.adopt(
+      [...lanes.values()].flatMap((partitions) => [...partitions.values()]),
+    );
+    if (log === this.#own) this.#rate.added(bytes);
     for (const [topic, count] of events) {
       this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
       this.#metrics.eventsRecovered.with(topic).inc(count);
@@ -292,6 +311,7 @@ export class Spool implements Component {
     topic.spooled.dec(entry.count);
     topic.forwarded.inc(entry.count - deadLettered);
     topic.deadLettered.inc(deadLettered);
+    if (entry.segment.dir === this.#own.dir) this.#rate.drained(entry.bytes);
     if (this.#isFull(this.#refusedBytes)) this.#own.releaseSpace();
     this.backlogs.tellIfCaughtUp(topic, lane);
   }

@@ -75,12 +75,12 @@ test("under load, with faults and the death of a worker, every scrape agrees", {
   cluster.onProduce = faults();
   const env = { KAFKA_BROKERS: cluster.bootstrap, WORKERS: "2", SPOOL_BYTES_MAX: "4MiB", SPOOL_SEGMENT_BYTES: "64KiB" };
   await using service = await startService({ env });
-  let over = false;
+  const over = new AbortController();
   const send = async (sender: number) => {
-    for (let batch = 0; !over; batch++) {
+    for (let batch = 0; !over.signal.aborted; batch++) {
       // A connection of its own, so that both workers get some.
       const client = connect(service.grpcAddress, { retry: { attemptsMax: 1 } });
-      for (let i = 0; i < 20 && !over; i++) {
+      for (let i = 0; i < 20 && !over.signal.aborted; i++) {
         const topic = ["a", "b", "a", "b", "missing", "not a name"][(batch + sender + i) % 6]!;
         const events = Array.from({ length: 30 }, (_, event) => ({
           value: `${i === 4 && event === 5 ? "poison" : "good"} ${sender}/${batch}/${i}/${event}`.padEnd(100, "x"),
@@ -109,7 +109,7 @@ test("under load, with faults and the death of a worker, every scrape agrees", {
     }
     await setTimeout(100);
   }
-  over = true;
+  over.abort();
   await senders;
   const settled = await eventually("everything is settled and brought to Kafka", async () => {
     const metrics = await check();
