@@ -82,7 +82,10 @@ class Life {
       {
         topics: producer ?? new UnassignedTopics(),
         replicated: ordered?.replicated,
-        persisted: ordered?.persisted ?? { send: (batch, settler) => spool.append(batch, settler) },
+        persisted: ordered?.persisted ?? {
+          send: (batch, settler) => spool.append(batch, settler),
+          refusal: (bytes) => spool.refusal(bytes),
+        },
         metrics,
         clock,
         random,

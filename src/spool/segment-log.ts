@@ -98,6 +98,11 @@ export class SegmentLog {
     return this.#removed ?? this.#opened?.queue.problem;
   }
 
+  /** Why nothing would even be tried now: the disk was full a moment ago. */
+  get refusal(): IngestError | undefined {
+    return this.#opened?.queue.refusal;
+  }
+
   /**
    * Locks and recovers the directory, which is created if need be.
    *

@@ -132,19 +132,9 @@ export class Spool implements Component {
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
   }
 
-  /**
-   * Why a batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with the delay after which a segment or as
-   * many as it takes will be done.
-   */
+  /** Why a client's batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with a delay. */
   refusal(bytes: number): IngestError | undefined {
-    if (!this.#isFull(bytes)) return undefined;
-    const { bytesMax } = this.#options;
-    this.#refusedBytes = bytes;
-    this.#own.releaseSpace();
-    const segments = Math.ceil((this.#own.bytes + bytes - bytesMax) / this.#segmentBytes);
-    const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
-    const retryDelayMs = this.#rate.retryDelayMs(segments * this.#segmentBytes);
-    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs });
+    return this.#refusalOfCap(bytes) ?? this.#own.refusal;
   }
 
   /**
@@ -254,7 +244,19 @@ export class Spool implements Component {
       const message = `a record batch of ${batch.bytes.length} bytes is too large to be persisted: send fewer events at once`;
       return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE });
     }
-    return this.refusal(headAndBytes);
+    return this.#refusalOfCap(headAndBytes);
+  }
+
+  /** The delay is what it takes until as many segments are done as are in the way. */
+  #refusalOfCap(bytes: number): IngestError | undefined {
+    if (!this.#isFull(bytes)) return undefined;
+    const { bytesMax } = this.#options;
+    this.#refusedBytes = bytes;
+    this.#own.releaseSpace();
+    const segments = Math.ceil((this.#own.bytes + bytes - bytesMax) / this.#segmentBytes);
+    const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
+    const retryDelayMs = this.#rate.retryDelayMs(segments * this.#segmentBytes);
+    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs });
   }
 
   /** Would a batch of this size be too much? */
