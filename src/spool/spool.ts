@@ -132,8 +132,12 @@ export class Spool implements Component {
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
   }
 
-  /** Why a client's batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with a delay. */
+  /**
+   * Why a client's batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with a delay. One that is larger
+   * than the cap could wait for ever, and is tried by record batches.
+   */
   refusal(bytes: number): IngestError | undefined {
+    if (bytes > this.#options.bytesMax) return this.#own.refusal;
     return this.#refusalOfCap(bytes) ?? this.#own.refusal;
   }
 

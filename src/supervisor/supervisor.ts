@@ -250,10 +250,11 @@ class Supervisor implements SlotObserver, AdminState {
     const healths = this.#slots.map((slot) => ({ worker: slot.name, ...slot.health() }));
     const each = healths.flatMap(({ worker, problems }) => problems.map((reason) => ({ worker, reason })));
     const whole = this.#ending ? [{ worker: undefined, reason: "draining" }] : [];
-    const books = this.#metrics.ledger.findings.map((finding) => ({
-      worker: finding.worker === ALL_WORKERS ? undefined : finding.worker,
-      reason: `over all its processes, ${ledgerProblem(finding)}`,
-    }));
+    const books = this.#metrics.ledger.findings.map((finding) =>
+      finding.worker === ALL_WORKERS
+        ? { worker: undefined, reason: ledgerProblem(finding) }
+        : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
+    );
     return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
   }
 

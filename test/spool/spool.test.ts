@@ -222,6 +222,7 @@ test("a full spool says when to come back: when the segments in the way will be 
   assert.ok(delayOf(11) > expected * 0.79 && delayOf(11) < expected * 1.21, `${delayOf(11)} ms`);
   assert.equal(spool.refusal(1), undefined);
   assert.equal(spool.refusal(39_000)?.code, Code.RESOURCE_EXHAUSTED);
+  assert.equal(spool.refusal(400_001), undefined, "it would never fit in one piece");
   await clock.advance(20_000);
   append(text(12));
   await settle();

@@ -109,7 +109,7 @@ test("a ledger that does not agree is a log line, a metric, a detail of readines
     ready: true,
     problems: [
       { worker, reason: `over all its processes, the ledger of t does not agree: ${what}` },
-      { reason: `over all its processes, the ledger of all topics does not agree: ${what}` },
+      { reason: `the ledger of all topics does not agree: ${what}` },
     ],
   });
   assert.equal((await scrape(service)).get('sluice_ledger_mismatches{worker="supervisor"}'), 2);
