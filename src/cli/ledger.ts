@@ -4,7 +4,7 @@ import { addSeries, emptyLedger, type Ledger, mismatches } from "../telemetry/le
 
 export type { Ledger };
 
-interface Sample {
+export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -14,7 +14,8 @@ interface Sample {
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-function* samples(metrics: string): Generator<Sample> {
+/** Every sample of a page of /metrics. */
+export function* samples(metrics: string): Generator<Sample> {
   for (const line of metrics.split("\n")) {
     const match = SAMPLE.exec(line);
     if (match === null) continue;

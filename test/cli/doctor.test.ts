@@ -186,6 +186,30 @@ test("what a ready service says is wrong, and what it finds in its own books, is
   assert.equal(findings[3]?.message, "worker 0 finds 1 mismatch in its books");
 });
 
+test("what is wrong with a service that is ready is a warning, and so is a spool that is nearly full", async (t) => {
+  const problems = [{ worker: "1", reason: "spooled batches of topic t wait: there is no such topic" }];
+  const metrics = [
+    'sluice_spool_bytes{worker="0"} 799',
+    'sluice_spool_bytes{worker="1"} 800',
+    'sluice_spool_bytes_limit{worker="0"} 1000',
+    'sluice_spool_bytes_limit{worker="1"} 1000',
+  ];
+  const { adminListen } = await adminPort(t, {
+    "/readyz": [200, JSON.stringify({ ready: true, problems })],
+    "/metrics": [200, `${metrics.join("\n")}\n`],
+  });
+  const findings = await checkService(adminListen);
+  assert.deepEqual(
+    findings.slice(1).map(({ level, subject, message }) => [level, subject, message]),
+    [
+      ["warning", "service", "worker 1: spooled batches of topic t wait: there is no such topic"],
+      ["warning", "spool", "worker 1: 800 B of 1000 B are taken; a full spool refuses PERSISTED batches"],
+      ["ok", "ledger", "agrees: 0 received, 0 stored, 0 failed, 0 in flight, 0 in the spool"],
+    ],
+  );
+  assert.equal(findings[0]?.level, "ok");
+});
+
 test("a service that is not ready says why, and a ledger that does not agree is an error", async (t) => {
   const problems = [{ reason: "draining" }, { worker: "1", reason: "no broker answers" }];
   const { adminListen } = await adminPort(t, {
