@@ -167,9 +167,8 @@ class WorkerService implements Service {
       return await spoolDirectories(dataDir, this.#workerIndex, workers, this.#environment.fs);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new IngestError(Code.FAILED_PRECONDITION, `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory`, {
-        cause,
-      });
+      const message = `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory that this user may read and write`;
+      throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
     }
   }
 
