@@ -110,12 +110,21 @@ class Supervisor implements SlotObserver, AdminState {
     this.#profiler.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
+    const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
     this.#metrics.stop();
-    return exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
+    const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
+    // A first start that failed has said so in its one line.
+    if (this.#neverReady.size === 0) {
+      const durationMs = Math.round(this.#clock.monotonic() - endingAtMs);
+      const settled = this.#drainIncomplete ? "not everything" : "everything";
+      const level = outcome === ExitCode.OK ? "info" : "error";
+      this.#log[level]({ durationMs, exitCode: outcome }, `ended: ${settled} that was taken is settled`);
+    }
+    return outcome;
   }
 
   // --- the workers

@@ -152,6 +152,16 @@ test("a worker that dies again and again ends the whole, after the others were d
   ]);
 });
 
+/** The last line of the log tells how it ended. */
+function assertEnded(service: RunningService, level: string, msg: string, exitCode: number): void {
+  const last = logLines(service.stderr()).at(-1);
+  assert.deepEqual(
+    { level: last?.["level"], msg: last?.["msg"], exitCode: last?.["exitCode"] },
+    { level, msg, exitCode },
+  );
+  assert.equal(typeof last?.["durationMs"], "number");
+}
+
 test("SIGTERM drains every worker and ends with 0", async () => {
   const service = await startFixture({ WORKERS: "2", FAKE_DRAIN: "slow" });
   const stopped = service.stop();
@@ -162,11 +172,13 @@ test("SIGTERM drains every worker and ends with 0", async () => {
   assert.deepEqual(state.problems[0], { reason: "draining" });
   assert.deepEqual(await stopped, { code: ExitCode.OK, signal: null });
   assert.deepEqual(service.stdout().split("\n").sort(), ["", "drained 0", "drained 1"]);
+  assertEnded(service, "info", "ended: everything that was taken is settled", ExitCode.OK);
 });
 
 test("a worker that does not end after its drain deadline is killed, and the exit code tells", async () => {
   const service = await startFixture({ FAKE_DRAIN: "hang", DRAIN_TIMEOUT: "1s" });
   assert.deepEqual(await service.stop(), { code: ExitCode.DRAIN_INCOMPLETE, signal: null });
+  assertEnded(service, "error", "ended: not everything that was taken is settled", ExitCode.DRAIN_INCOMPLETE);
 });
 
 test("events without an answer at the end are an exit code", async () => {
@@ -177,7 +189,10 @@ test("events without an answer at the end are an exit code", async () => {
     logLines(service.stderr())
       .filter(({ level }) => level === "error")
       .map(({ msg, worker, events }) => ({ msg, worker, events })),
-    [{ msg: "worker ended with events unanswered", worker: 0, events: 1 }],
+    [
+      { msg: "worker ended with events unanswered", worker: 0, events: 1 },
+      { msg: "ended: not everything that was taken is settled", worker: undefined, events: undefined },
+    ],
   );
 });
 
