@@ -134,7 +134,7 @@ kafkaTest(
     assert.deepEqual(wrong, []);
     assert.equal(read, killed.stored_ + hung.stored_);
   },
-  { timeout: 300_000 },
+  { timeout: 240_000 },
 );
 
 kafkaTest("Kafka's own topics are not written to", async (kafka) => {
