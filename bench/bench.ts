@@ -24,7 +24,7 @@ async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
   const withBroker = options.scenarios.filter((scenario) => scenario.kind !== "load" || !scenario.persisted);
   for (const [i, name] of options.brokers.entries()) {
     // How the service starts and rests does not depend on the broker behind it: once is enough.
-    const scenarios = withBroker.filter((scenario) => scenario.kind === "load" || i === 0);
+    const scenarios = withBroker.filter(({ kind }) => kind === "load" || kind === "durability" || i === 0);
     if (scenarios.length === 0) continue;
     await using broker = await startBroker(name, signal);
     for (const scenario of scenarios) {

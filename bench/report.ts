@@ -45,11 +45,11 @@ export function formatRow(row: Row): string {
     case "load":
       return [title, ...loadTable(row.targets), ...row.ratios.map(formatRatio), ...problems(row.targets)].join("\n");
     case "idle":
-      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(9)}${t.cpu_percent.toFixed(2)} % of a core`)].join(
+      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(11)}${t.cpu_percent.toFixed(2)} % of a core`)].join(
         "\n",
       );
     case "ready":
-      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(9)}${t.ready_ms.toFixed(0)} ms`)].join("\n");
+      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(11)}${t.ready_ms.toFixed(0)} ms`)].join("\n");
     default:
       return row satisfies never;
   }
@@ -75,16 +75,16 @@ const COLUMNS: readonly Column[] = [
 ];
 
 function loadTable(loads: readonly TargetLoad[]): string[] {
-  const head = `  ${"".padEnd(9)}${COLUMNS.map(({ title, width }) => title.padStart(width)).join("")}`;
+  const head = `  ${"".padEnd(11)}${COLUMNS.map(({ title, width }) => title.padStart(width)).join("")}`;
   const lines = loads.map((load) => {
     const cells = COLUMNS.map(({ width, text }) => text(load).padStart(width));
-    return `  ${load.target.padEnd(9)}${cells.join("")}`;
+    return `  ${load.target.padEnd(11)}${cells.join("")}`;
   });
   return [head, ...lines];
 }
 
-function formatRatio({ to, median, min, max }: Ratio): string {
-  return `  service / ${to}: ${median.toFixed(2)}x events per CPU-second (rounds ${min.toFixed(2)}x to ${max.toFixed(2)}x)`;
+function formatRatio({ of, to, median, min, max }: Ratio): string {
+  return `  ${of} / ${to}: ${median.toFixed(2)}x events per CPU-second (rounds ${min.toFixed(2)}x to ${max.toFixed(2)}x)`;
 }
 
 /** What makes a row worthless: a server that answers without storing is fast. */

@@ -3,6 +3,9 @@
 // All targets of a row run at the same time and are loaded in turns, A B A B, within one run: what a shared machine does
 // to one round it does to its pair, so the ratio of a pair holds where the absolute numbers do not. A target that is not
 // loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it.
+//
+// What PERSISTED costs is counted until its events are in Kafka: a round is over when the spool is empty, and the CPU of the
+// whole round, warming up included, is set against all events that were stored in it.
 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,30 +14,38 @@ import { Child } from "./child.ts";
 import { parseLoadResult, type LoadResult } from "./load/result.ts";
 import type { BenchOptions } from "./options.ts";
 import { measureTree } from "./process-tree.ts";
-import type { LoadScenario, Scenario } from "./scenarios.ts";
+import type { DurabilityScenario, LoadScenario, Scenario } from "./scenarios.ts";
 import { median } from "./statistics.ts";
 import { ROOT, startTarget, type Target, type TargetName } from "./targets.ts";
 
 const IDLE_SETTLE_MS = 3000;
 const IDLE_MS = 20_000;
 const REST_WORKERS = 2;
+/** What a scrape shows is no older than this. */
+const METRICS_AGE_MS = 1_500;
+const SPOOL_EMPTY_MS = 60_000;
 /** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
 const LOAD_OVERHEAD_MS = 30_000;
 
 /** The medians of a target's rounds, and the rounds. */
 export interface TargetLoad extends Omit<LoadResult, "first_error"> {
-  readonly target: TargetName;
+  readonly target: TargetName | DurabilityName;
   readonly first_error: string | null;
   readonly rounds: readonly LoadResult[];
 }
 
 /** How much more events a CPU-second of the service brings in: the median of the rounds' pairs, and their range. */
 export interface Ratio {
-  readonly to: TargetName;
+  readonly of: TargetName | DurabilityName;
+  readonly to: TargetName | DurabilityName;
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
+
+/** As the contract numbers them. */
+const DURABILITIES = { persisted: 2, replicated: 1 } as const;
+type DurabilityName = keyof typeof DURABILITIES;
 
 export type Row = { readonly scenario: string; readonly broker: string } & (
   | { readonly kind: "load"; readonly targets: readonly TargetLoad[]; readonly ratios: readonly Ratio[] }
@@ -57,12 +68,17 @@ export interface Stage {
 /** @returns undefined if the scenario has none of the chosen targets: the naive assembly has no spool and no workers. */
 export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row | undefined> {
   const ours = scenario.kind !== "load" || scenario.persisted;
+  // Without brokers there is nothing to compare.
+  if (scenario.kind === "durability" && (stage.bootstrap === undefined || !stage.options.targets.includes("service")))
+    return undefined;
   const names = stage.options.targets.filter((name) => !ours || name !== "naive");
   if (names.length === 0) return undefined;
   const row = { scenario: scenario.name, broker: stage.broker };
   switch (scenario.kind) {
     case "load":
       return { ...row, kind: "load", ...(await measureLoad(scenario, names, stage)) };
+    case "durability":
+      return { ...row, kind: "load", ...(await measureDurabilities(scenario, stage)) };
     case "idle":
       return { ...row, kind: "idle", targets: await inTurn(names, (name) => measureIdle(name, stage)) };
     case "ready":
@@ -87,17 +103,64 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
     targets: names.map((target, i) => summarize(target, rounds[i]!)),
     ratios: names
       .slice(names[0] === "service" ? 1 : names.length)
-      .map((to, i) => ratio(to, rounds[0]!, rounds[i + 1]!)),
+      .map((to, i) => ratio("service", to, rounds[0]!, rounds[i + 1]!)),
   };
 }
 
-async function runLoad(scenario: LoadScenario, target: Target, { options, signal }: Stage): Promise<LoadResult> {
+async function measureDurabilities(scenario: DurabilityScenario, stage: Stage) {
+  const { options, bootstrap, signal } = stage;
+  await using target = await startTarget("service", bootstrap, 1, { ...options, signal });
+  const names = ["persisted", "replicated"] as const;
+  const rounds = { persisted: [] as LoadResult[], replicated: [] as LoadResult[] };
+  for (let round = 0; round < options.rounds; round++) {
+    for (const name of names) {
+      const before = { cpu: measureTree(target.pid).cpuSeconds, stored: await storedEvents(target) };
+      const result = await runLoad(scenario, target, stage, DURABILITIES[name]);
+      await spoolEmpty(target, signal);
+      const cpu = measureTree(target.pid).cpuSeconds - before.cpu;
+      const stored = (await storedEvents(target)) - before.stored;
+      rounds[name].push({ ...result, events_per_cpu_s: Math.round(stored / cpu) });
+    }
+  }
+  return {
+    targets: names.map((name) => summarize(name, rounds[name])),
+    ratios: [ratio("persisted", "replicated", rounds.persisted, rounds.replicated)],
+  };
+}
+
+async function metricSum(target: Target, metric: string): Promise<number> {
+  const response = await fetch(`http://${target.admin}/metrics`);
+  const lines = (await response.text()).split("\n").filter((line) => line.startsWith(`${metric}{`));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
+async function storedEvents(target: Target): Promise<number> {
+  // Workers push their metrics once a second.
+  await sleep(METRICS_AGE_MS);
+  return await metricSum(target, "sluice_events_stored_total");
+}
+
+async function spoolEmpty(target: Target, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + SPOOL_EMPTY_MS;
+  do {
+    await sleep(METRICS_AGE_MS, undefined, { signal });
+    target.assertRuns();
+    if (performance.now() > deadline) throw new Error(`the spool is not empty after ${SPOOL_EMPTY_MS} ms`);
+  } while ((await metricSum(target, "sluice_events_spooled")) > 0);
+}
+
+async function runLoad(
+  scenario: LoadScenario | DurabilityScenario,
+  target: Target,
+  { options, signal }: Stage,
+  durability = 0,
+): Promise<LoadResult> {
   const withinMs = (options.warm + options.seconds) * 1000 + LOAD_OVERHEAD_MS;
   await using child = new Child({
     name: "the load client",
     cwd: ROOT,
     env: {},
-    ...loadCommand(scenario, target, options),
+    ...loadCommand(scenario, target, options, durability),
   });
   try {
     return parseLoadResult(await child.output(withinMs, signal));
@@ -108,18 +171,24 @@ async function runLoad(scenario: LoadScenario, target: Target, { options, signal
 }
 
 /** The load client's command line, or that of another load generator. */
-function loadCommand(scenario: LoadScenario, target: Target, options: BenchOptions) {
+function loadCommand(
+  scenario: LoadScenario | DurabilityScenario,
+  target: Target,
+  options: BenchOptions,
+  durability: number,
+) {
   const { mode, callers, window, batch, valueBytes } = scenario;
   const { warm, seconds, rate, headers, connections, loadgen } = options;
   if (loadgen === undefined) {
     // prettier-ignore
     const flags = {
       addr: target.grpc, pid: target.pid, topic: TOPIC, mode, callers, window, batch, "value-bytes": valueBytes, headers,
-      connections, rate, warm, seconds,
+      connections, rate, warm, seconds, durability,
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
     return { command: process.execPath, args: [join(ROOT, "bench/load.ts"), ...args] };
   }
+  if (durability !== 0) throw new Error("--loadgen: another load generator cannot be told a durability; use --only");
   // prettier-ignore
   const flags = {
     addr: target.grpc, pid: target.pid, topic: TOPIC, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
@@ -128,7 +197,7 @@ function loadCommand(scenario: LoadScenario, target: Target, options: BenchOptio
   return { command: loadgen, args: Object.entries(flags).map(([name, value]) => `-${name}=${value}`) };
 }
 
-function summarize(target: TargetName, rounds: readonly LoadResult[]): TargetLoad {
+function summarize(target: TargetName | DurabilityName, rounds: readonly LoadResult[]): TargetLoad {
   const medianOf = (field: keyof Omit<LoadResult, "first_error">) => median(rounds.map((round) => round[field]));
   const sumOf = (field: "errors" | "failed") => rounds.reduce((sum, round) => sum + round[field], 0);
   return {
@@ -151,9 +220,14 @@ function summarize(target: TargetName, rounds: readonly LoadResult[]): TargetLoa
   };
 }
 
-function ratio(to: TargetName, ours: readonly LoadResult[], theirs: readonly LoadResult[]): Ratio {
+function ratio(
+  of: TargetName | DurabilityName,
+  to: TargetName | DurabilityName,
+  ours: readonly LoadResult[],
+  theirs: readonly LoadResult[],
+): Ratio {
   const pairs = ours.map((our, round) => our.events_per_cpu_s / theirs[round]!.events_per_cpu_s);
-  return { to, median: median(pairs), min: Math.min(...pairs), max: Math.max(...pairs) };
+  return { of, to, median: median(pairs), min: Math.min(...pairs), max: Math.max(...pairs) };
 }
 
 async function measureIdle(target: TargetName, { options, bootstrap, signal }: Stage) {

@@ -17,6 +17,11 @@ export interface LoadScenario {
   readonly persisted: boolean;
 }
 
+/** The same load on one service with brokers, PERSISTED and REPLICATED in turns. */
+export interface DurabilityScenario extends Omit<LoadScenario, "kind"> {
+  readonly kind: "durability";
+}
+
 /** What the service takes of a core without any load; with two workers. */
 export interface IdleScenario {
   readonly kind: "idle";
@@ -29,7 +34,7 @@ export interface ReadyScenario {
   readonly name: string;
 }
 
-export type Scenario = LoadScenario | IdleScenario | ReadyScenario;
+export type Scenario = LoadScenario | DurabilityScenario | IdleScenario | ReadyScenario;
 
 const load = (
   name: string,
@@ -43,6 +48,10 @@ export const SCENARIOS: readonly Scenario[] = [
   load("unary-100-1k", { mode: "unary", callers: 64, batch: 100, valueBytes: 1024 }),
   load("streams-1", { mode: "stream", callers: 16, window: 64, batch: 1, valueBytes: 200 }),
   { ...load("persisted", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }), persisted: true },
+  {
+    ...load("durability", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }),
+    kind: "durability",
+  },
   { kind: "idle", name: "idle" },
   { kind: "ready", name: "ready" },
 ];
@@ -64,5 +73,6 @@ export function describe(scenario: Scenario): string {
   const { mode, callers, window, batch, valueBytes, persisted } = scenario;
   const who = mode === "stream" ? `${callers} streams × window ${window}` : `${callers} unary callers`;
   const what = `${batch} event${batch === 1 ? "" : "s"} × ${valueBytes} B`;
+  if (scenario.kind === "durability") return `${who} × ${what}, PERSISTED and REPLICATED in turns`;
   return `${who} × ${what}${persisted ? ", on the spool without brokers" : ""}`;
 }

@@ -19,6 +19,8 @@ export interface Target extends AsyncDisposable {
   readonly pid: number;
   /** host:port of its gRPC server. */
   readonly grpc: string;
+  /** host:port of its admin port; empty if it has none. */
+  readonly admin: string;
   /** From its spawn to its ready line, in milliseconds. */
   readonly readyMs: number;
   /** @throws Error with its last lines, if it has ended by itself. */
@@ -76,13 +78,14 @@ async function start(
   await using stack = new AsyncDisposableStack();
   stack.defer(cleanUp);
   const child = stack.use(new Child({ name: `the target ${name}`, ...spec }));
-  const { grpc } = await child.ready(READY_MS, signal);
+  const { grpc, admin } = await child.ready(READY_MS, signal);
   if (typeof grpc !== "string") throw new Error(`the ready line of ${name} has no "grpc":"host:port"`);
   const owned = stack.move();
   return {
     name,
     pid: child.pid,
     grpc,
+    admin: typeof admin === "string" ? admin : "",
     readyMs: child.readyMs,
     assertRuns: () => child.assertRuns(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -9,7 +9,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createWriteStream, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 import { type Ledger, ledgerMistakes, readLedger } from "../src/cli/ledger.ts";
 import { formatCount, formatMs, plural, table } from "../src/cli/table.ts";
 import { type Address, formatAddress, loadConfig } from "../src/config.ts";
+import { nodeFileSystem } from "../src/spool/file-system.ts";
 
 const HELP = `Starts the service, streams real data into it, shows the ledger, and stays up until Ctrl-C.
 
@@ -74,10 +75,10 @@ function countOf(dataSet: DataSet): number {
   return (JSON.parse(readFileSync(pathOf(dataSet), "utf8")) as unknown[]).length;
 }
 
-function makeDataDirectory(): string {
+async function makeDataDirectory(): Promise<string> {
   const parent = resolve(process.env["DATA_DIR"] || "data");
   try {
-    mkdirSync(parent, { recursive: true });
+    await nodeFileSystem.makeDirectory(parent);
     return mkdtempSync(join(parent, "demo-"));
   } catch (error) {
     const { code = "unknown error" } = error as NodeJS.ErrnoException;
@@ -261,7 +262,7 @@ async function demo(exitByItself: boolean, signal: AbortSignal): Promise<void> {
   const { grpcListen, adminListen, workers } = loaded.config;
   await requireFree("GRPC_LISTEN", grpcListen);
   await requireFree("ADMIN_LISTEN", adminListen);
-  const dataDir = makeDataDirectory();
+  const dataDir = await makeDataDirectory();
   let service: Service | undefined;
   try {
     say("sluice demo: the real service, without Kafka; events are kept in its spool on disk.", "");

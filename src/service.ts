@@ -23,10 +23,11 @@ import { EventIngest } from "./grpc/publish.ts";
 import { Reflection } from "./grpc/reflection.ts";
 import type { GrpcServer, Method } from "./grpc/server.ts";
 import { Pipeline } from "./ingest/pipeline.ts";
-import type { Producer, SealedBatch, TopicInfo } from "./ingest/producer.ts";
+import type { Producer } from "./ingest/producer.ts";
 import { repartition } from "./ingest/repartition.ts";
 import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
 import type { Dial } from "./kafka/direct/connection.ts";
+import { LedgerCheck } from "./ledger-check.ts";
 import type { Component } from "./lifecycle.ts";
 import { BehindSpool } from "./spool/behind-spool.ts";
 import { DeadLetterTopic } from "./spool/dead-letter-topic.ts";
@@ -34,6 +35,7 @@ import { DeadLetters, type DropOutcome, type DropRequest } from "./spool/dead-le
 import { type SpoolDirectories, spoolDirectories } from "./spool/directories.ts";
 import { type FileSystem, nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
+import type { SpoolDependencies } from "./spool/segment-log.ts";
 import { Spool } from "./spool/spool.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -96,7 +98,7 @@ class WorkerService implements Service {
   /** In the order of their start. */
   readonly #started: Component[] = [];
   readonly #healthService = new Health([EventIngestService.typeName]);
-  readonly #spoolDependencies: ConstructorParameters<typeof Spool>[0];
+  readonly #spoolDependencies: SpoolDependencies;
   #spool: Spool | undefined;
   #deadLetters: DeadLetters | undefined;
   #forwarder: Forwarder | undefined;
@@ -104,6 +106,7 @@ class WorkerService implements Service {
   #pipeline: Pipeline | undefined;
   #eventIngest: EventIngest | undefined;
   #server: GrpcServer | undefined;
+  #ledgerCheck: LedgerCheck | undefined;
   #draining = false;
 
   constructor({ config, workerIndex, log, environment = realEnvironment }: ServiceOptions) {
@@ -126,6 +129,7 @@ class WorkerService implements Service {
       ...(this.#spool?.health().problems ?? []),
       ...(this.#forwarder?.health().problems ?? []),
       ...(this.#deadLetters?.health().problems ?? []),
+      ...(this.#ledgerCheck?.problems ?? []),
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
@@ -143,6 +147,7 @@ class WorkerService implements Service {
     this.#producer = await this.#startProducer();
     if (this.#producer !== undefined) await this.#startForwarder(spool, this.#producer, deadLetters);
     this.#pipeline = this.#createPipeline(spool);
+    this.#startLedgerCheck(spool, this.#pipeline);
     const { clock, createServer } = this.#environment;
     this.#eventIngest = new EventIngest({ pipeline: this.#pipeline, metrics: this.metrics, clock });
     const services = [EventIngestService, HealthService, ServerReflection];
@@ -165,9 +170,11 @@ class WorkerService implements Service {
     for (const component of this.#started.toReversed()) {
       if (component !== this.#server) await component.drain(deadlineMs);
     }
+    this.#ledgerCheck?.check();
   }
 
   async dispose(): Promise<void> {
+    this.#ledgerCheck?.stop();
     for (const component of this.#started.splice(0).toReversed()) await component.dispose();
   }
 
@@ -177,18 +184,17 @@ class WorkerService implements Service {
       return await spoolDirectories(dataDir, this.#workerIndex, workers, this.#environment.fs);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new IngestError(Code.FAILED_PRECONDITION, `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory`, {
-        cause,
-      });
+      const message = `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory that this user may read and write`;
+      throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
     }
   }
 
   async #startSpool({ own: dir, adopted: adopt }: SpoolDirectories): Promise<Spool> {
     const { spoolBytesMax, workers, spoolSegmentBytes } = this.#config;
     const bytesMax = Math.floor(spoolBytesMax / workers);
-    const spool = new Spool(this.#spoolDependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
+    const dependencies = { ...this.#spoolDependencies, random: this.#environment.random };
+    const spool = new Spool(dependencies, { dir, adopt, bytesMax, segmentBytes: spoolSegmentBytes });
     await this.#startComponent(spool);
-    for (const [topic, events] of spool.recoveredEvents) this.metrics.eventsRecovered.with(topic).inc(events);
     this.#spool = spool;
     return spool;
   }
@@ -242,12 +248,15 @@ class WorkerService implements Service {
     const dependencies = {
       ...this.#spoolDependencies,
       producer,
-      repartition: (batch: SealedBatch, topic: TopicInfo) => repartition(batch, topic, this.#environment.random),
+      repartition,
     };
     const sink =
       deadLetterTopic === undefined
         ? deadLetters
-        : new DeadLetterTopic({ ...dependencies, fallback: deadLetters }, deadLetterTopic);
+        : new DeadLetterTopic(
+            { ...dependencies, random: this.#environment.random, fallback: deadLetters },
+            deadLetterTopic,
+          );
     this.#forwarder = new Forwarder({ ...dependencies, spool, deadLetters: sink });
     await this.#startComponent(this.#forwarder);
   }
@@ -260,7 +269,10 @@ class WorkerService implements Service {
       {
         topics: this.#producer ?? new UnassignedTopics(),
         replicated: ordered?.replicated,
-        persisted: ordered?.persisted ?? { send: (batch, settler) => spool.append(batch, settler) },
+        persisted: ordered?.persisted ?? {
+          send: (batch, settler) => spool.append(batch, settler),
+          refusal: (bytes) => spool.refusal(bytes),
+        },
         metrics: this.metrics,
         clock,
         random,
@@ -273,6 +285,13 @@ class WorkerService implements Service {
         eventsMax: config.publishEventsMax,
       },
     );
+  }
+
+  #startLedgerCheck({ backlogs }: Spool, pipeline: Pipeline): void {
+    const { clock } = this.#environment;
+    const worker = String(this.#workerIndex);
+    this.#ledgerCheck = new LedgerCheck({ log: this.#log, metrics: this.metrics, clock, pipeline, backlogs }, worker);
+    this.#ledgerCheck.start();
   }
 
   async #startComponent(component: Component): Promise<void> {

@@ -1,6 +1,7 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
 import type { ProfileSource } from "../profiling/collect.ts";
+import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
 export interface Problem {
@@ -40,8 +41,8 @@ export interface LettersDropped {
 export interface AdminState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
-  /** Sums over workers and topics, by metric. */
-  ledger(): readonly (readonly [name: string, events: number])[];
+  /** Sums over workers, by topic. */
+  ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
   sources(): readonly ProfileSource[];
   /** Resolves when what was dropped is so on disk. */

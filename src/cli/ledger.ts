@@ -1,25 +1,10 @@
-// The ledger, read from /metrics: every event that was received is stored, failed or on its way.
-//
-//   received  = stored + failed + in_flight
-//   persisted + recovered = forwarded + dead_lettered + spooled        (recovered: what an earlier run left in the spool)
-//
-// A worker's metrics are one snapshot, so the sums hold at every moment and not just when everything is quiet.
+// The ledger as /metrics shows it: of a topic, of a worker, or in sum (src/telemetry/ledger.ts says what it is).
 
-export interface Ledger {
-  readonly received: number;
-  readonly stored: number;
-  readonly failed: number;
-  readonly inFlight: number;
-  /** Of the stored ones, those acknowledged from the disk. */
-  readonly persisted: number;
-  /** What the service found in its spool when it started. */
-  readonly recovered: number;
-  readonly forwarded: number;
-  readonly deadLettered: number;
-  readonly spooled: number;
-}
+import { addSeries, emptyLedger, type Ledger, mismatches } from "../telemetry/ledger.ts";
 
-interface Sample {
+export type { Ledger };
+
+export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -29,7 +14,8 @@ interface Sample {
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-function* samples(metrics: string): Generator<Sample> {
+/** Every sample of a page of /metrics. */
+export function* samples(metrics: string): Generator<Sample> {
   for (const line of metrics.split("\n")) {
     const match = SAMPLE.exec(line);
     if (match === null) continue;
@@ -38,38 +24,48 @@ function* samples(metrics: string): Generator<Sample> {
   }
 }
 
+/** The ledger of one topic in one worker. */
+export interface LedgerRow {
+  readonly topic: string;
+  readonly worker: string;
+  readonly ledger: Ledger;
+}
+
+/** Sorted by topic, then by worker. */
+export function readLedgerRows(metrics: string): LedgerRow[] {
+  const rows = new Map<string, LedgerRow>();
+  for (const { name, labels, value } of samples(metrics)) {
+    const { topic, worker = "", durability } = labels;
+    if (topic === undefined || !name.startsWith("sluice_events_")) continue;
+    const key = `${topic}\0${worker}`;
+    let row = rows.get(key);
+    if (row === undefined) rows.set(key, (row = { topic, worker, ledger: emptyLedger() }));
+    addSeries(row.ledger, name, durability, value);
+  }
+  const keys = [...rows.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  return keys.map((key) => rows.get(key)!);
+}
+
 /** The sums over all workers, of one topic or of all. */
 export function readLedger(metrics: string, topic?: string): Ledger {
-  const sums = new Map<string, number>();
+  const ledger = emptyLedger();
   for (const { name, labels, value } of samples(metrics)) {
-    if (topic !== undefined && labels["topic"] !== topic) continue;
-    const durability = labels["durability"] === undefined ? "" : `:${labels["durability"].toLowerCase()}`;
-    sums.set(name + durability, (sums.get(name + durability) ?? 0) + value);
+    if (topic === undefined || labels["topic"] === topic) addSeries(ledger, name, labels["durability"], value);
   }
-  const sum = (name: string) => sums.get(`sluice_events_${name}`) ?? 0;
-  const persisted = sum("stored_total:persisted");
-  return {
-    received: sum("received_total"),
-    stored: persisted + sum("stored_total:replicated"),
-    failed: sum("failed_total"),
-    inFlight: sum("in_flight"),
-    persisted,
-    recovered: sum("recovered"),
-    forwarded: sum("forwarded_total"),
-    deadLettered: sum("dead_lettered_total"),
-    spooled: sum("spooled"),
-  };
+  return ledger;
+}
+
+/** The processes that find mismatches themselves, and how many. */
+export function readMismatches(metrics: string): { readonly process: string; readonly mismatches: number }[] {
+  return Array.from(samples(metrics))
+    .filter(({ name, value }) => name === "sluice_ledger_mismatches" && value > 0)
+    .map(({ labels: { worker = "" }, value }) => ({
+      process: worker === "supervisor" ? "the supervisor" : `worker ${worker}`,
+      mismatches: value,
+    }));
 }
 
 /** The equations that do not hold, each as a sentence; empty: the ledger agrees. */
 export function ledgerMistakes(ledger: Ledger): string[] {
-  const { received, stored, failed, inFlight, persisted, recovered, forwarded, deadLettered, spooled } = ledger;
-  const mistakes: string[] = [];
-  if (received !== stored + failed + inFlight)
-    mistakes.push(`received ${received} is not stored ${stored} + failed ${failed} + in flight ${inFlight}`);
-  if (persisted + recovered !== forwarded + deadLettered + spooled)
-    mistakes.push(
-      `persisted ${persisted} + recovered ${recovered} is not forwarded ${forwarded} + dead-lettered ${deadLettered} + spooled ${spooled}`,
-    );
-  return mistakes;
+  return mismatches(ledger).map(({ sentence }) => sentence);
 }

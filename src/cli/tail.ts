@@ -5,7 +5,7 @@ import { integer, oneOf, text } from "../config/kinds.ts";
 import { loadConfig } from "../config.ts";
 import { command, printMistakes } from "./command.ts";
 import { maybe, required, toggle, withDefault } from "./flag.ts";
-import { type CliIo, Exit } from "./io.ts";
+import { type CliIo, Exit, printLines } from "./io.ts";
 import { eventLine, type TailEvent } from "./tail/event.ts";
 
 export const tail = command({
@@ -35,18 +35,23 @@ export const tail = command({
     const { config } = loaded;
     const ended = new AbortController();
     const signal = AbortSignal.any([io.shutdown, ended.signal]);
+    const fromKafka = config.kafkaBrokers.length > 0;
     const options = { topic: values.topic, from: values.from, follow: values.follow, signal };
-    const events =
-      config.kafkaBrokers.length > 0
-        ? (await import("./tail/kafka-source.ts")).tailKafka(config, options)
-        : (await import("./tail/spool-source.ts")).tailSpool(config.dataDir, options);
+    const events = fromKafka
+      ? (await import("./tail/kafka-source.ts")).tailKafka(config, options)
+      : (await import("./tail/spool-source.ts")).tailSpool(config.dataDir, options);
     // Whoever reads may be gone while we wait for the next event.
     const gone = () => {
       ended.abort();
     };
     io.stdout.once("error", gone).once("close", gone);
     try {
-      await print(events, values.limit ?? Infinity, values.jsonValues, io, signal);
+      const printed = await print(events, values.limit ?? Infinity, values.jsonValues, io, signal);
+      // Whoever expected events most likely meant Kafka, or another directory.
+      if (printed === 0 && !fromKafka && !signal.aborted)
+        printLines(io.stderr, [
+          `sluice tail: no event of topic ${values.topic} was read from the spool in ${config.dataDir} (DATA_DIR); set KAFKA_BROKERS to read from Kafka`,
+        ]);
     } finally {
       io.stdout.off("error", gone).off("close", gone);
     }
@@ -54,21 +59,23 @@ export const tail = command({
   },
 });
 
+/** Resolves with how many events it printed. */
 async function print(
   bunches: AsyncIterable<TailEvent[]>,
   limit: number,
   jsonValues: boolean,
   io: CliIo,
   signal: AbortSignal,
-): Promise<void> {
-  let left = limit;
+): Promise<number> {
+  let printed = 0;
   for await (const bunch of bunches) {
-    if (signal.aborted) return;
-    const lines = bunch.slice(0, left).map((event) => `${eventLine(event, jsonValues)}\n`);
-    left -= lines.length;
+    if (signal.aborted) break;
+    const lines = bunch.slice(0, limit - printed).map((event) => `${eventLine(event, jsonValues)}\n`);
+    printed += lines.length;
     if (!io.stdout.write(lines.join("")))
       // An abort here is the reader's leaving, which is what ends us.
       await once(io.stdout, "drain", { signal }).catch(() => {});
-    if (left === 0) return;
+    if (printed === limit) break;
   }
+  return printed;
 }

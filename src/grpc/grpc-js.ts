@@ -13,9 +13,12 @@ import {
   ServerCredentials,
   type ServerDuplexStream,
   type ServerErrorResponse,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
   type ServerUnaryCall,
   type ServerWritableStream,
   setLogVerbosity,
+  status as GrpcJsCode,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Code, IngestError } from "../errors.ts";
@@ -51,6 +54,7 @@ export class GrpcJsServer implements GrpcServer {
     this.#options = options;
     this.#server = new Server({
       "grpc.max_receive_message_length": options.messageBytesMax,
+      interceptors: [namingTheLimit(options.messageBytesMax)],
     });
     const services = new Map<string, Method[]>();
     for (const method of methods) {
@@ -142,6 +146,29 @@ export class GrpcJsServer implements GrpcServer {
       });
     };
   }
+}
+
+/** What grpc-js says of a message over the limit: its size, or nothing where it was compressed. */
+const OVER_LIMIT = /^Received message (?:larger than max \((\d+) vs|that decompresses to a size larger than)/;
+
+/**
+ * Says which option limits a message, where grpc-js only gives the figures. It ends such a call by itself, before a handler
+ * or a responder sees anything of it, so it is the call's own `sendStatus` that has to know. Rejected: a limit that is
+ * ours instead, since grpc-js would have gathered the whole message by then.
+ */
+function namingTheLimit(bytesMax: number): ServerInterceptor {
+  return (_method, call) => {
+    const sendStatus = call.sendStatus.bind(call);
+    call.sendStatus = (status) => {
+      const match = status.code === GrpcJsCode.RESOURCE_EXHAUSTED ? OVER_LIMIT.exec(status.details) : null;
+      if (match === null) return sendStatus(status);
+      const size = match[1] === undefined ? "more, uncompressed" : `${match[1]} bytes`;
+      const details = `the message has ${size}, and the limit is ${bytesMax} (GRPC_MESSAGE_BYTES_MAX): send smaller batches, or raise it`;
+      return sendStatus({ ...status, details });
+    };
+    // The same call; the type asks for a wrapper, which would cost every message some calls and gain nothing.
+    return call as ServerInterceptingCall;
+  };
 }
 
 /** grpc-js tells why it cannot listen in prose only. */

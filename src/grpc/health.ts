@@ -1,4 +1,4 @@
-// grpc.health.v1.Health over the server port: Check and Watch, for the server as a whole ("") and for each service.
+// grpc.health.v1.Health over the server port: Check, Watch and List, for the server as a whole ("") and for each service.
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code } from "../errors.ts";
@@ -6,6 +6,8 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
+  HealthListRequestSchema,
+  HealthListResponseSchema,
 } from "../gen/grpc/health/v1/health_pb.js";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
 import { OK } from "./status.ts";
@@ -26,7 +28,7 @@ export class Health {
         path: "/grpc.health.v1.Health/Check",
         requestStream: false,
         responseStream: false,
-        open: (call) => new RequestHandler(call, (service) => this.#check(call, service)),
+        open: (call) => new RequestHandler(call, readService, (service) => this.#check(call, service)),
       },
       {
         path: "/grpc.health.v1.Health/Watch",
@@ -35,8 +37,20 @@ export class Health {
         open: (call) =>
           new RequestHandler(
             call,
+            readService,
             (service) => this.#watch(call, service),
             () => this.#watchers.delete(call),
+          ),
+      },
+      {
+        path: "/grpc.health.v1.Health/List",
+        requestStream: false,
+        responseStream: false,
+        open: (call) =>
+          new RequestHandler(
+            call,
+            (bytes) => fromBinary(HealthListRequestSchema, bytes),
+            () => this.#list(call),
           ),
       },
     ];
@@ -69,38 +83,58 @@ export class Health {
     call.send(this.#response(service));
   }
 
+  #list(call: ServerCall): void {
+    const statuses = Object.fromEntries(
+      Array.from(this.#serving.keys(), (service) => [service, { status: this.#status(service) }]),
+    );
+    call.send(toBinary(HealthListResponseSchema, create(HealthListResponseSchema, { statuses })));
+    call.end(OK);
+  }
+
   #response(service: string): Uint8Array {
-    const serving = this.#serving.get(service);
-    const status =
-      serving === undefined
-        ? ServingStatus.SERVICE_UNKNOWN
-        : serving
-          ? ServingStatus.SERVING
-          : ServingStatus.NOT_SERVING;
+    const status = this.#status(service);
     return toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+  }
+
+  #status(service: string): ServingStatus {
+    const serving = this.#serving.get(service);
+    if (serving === undefined) return ServingStatus.SERVICE_UNKNOWN;
+    return serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 }
 
-class RequestHandler implements CallHandler {
+/** @throws if the bytes are no HealthCheckRequest. */
+function readService(bytes: Buffer): string {
+  return fromBinary(HealthCheckRequestSchema, bytes).service;
+}
+
+class RequestHandler<Request> implements CallHandler {
   readonly #call: ServerCall;
-  readonly #onRequest: (service: string) => void;
+  readonly #read: (bytes: Buffer) => Request;
+  readonly #onRequest: (request: Request) => void;
   readonly #onCancelled: () => void;
 
-  constructor(call: ServerCall, onRequest: (service: string) => void, onCancelled: () => void = () => {}) {
+  constructor(
+    call: ServerCall,
+    read: (bytes: Buffer) => Request,
+    onRequest: (request: Request) => void,
+    onCancelled: () => void = () => {},
+  ) {
     this.#call = call;
+    this.#read = read;
     this.#onRequest = onRequest;
     this.#onCancelled = onCancelled;
   }
 
   message(bytes: Buffer): void {
-    let service: string;
+    let request: Request;
     try {
-      service = fromBinary(HealthCheckRequestSchema, bytes).service;
+      request = this.#read(bytes);
     } catch (thrown) {
-      this.#call.end({ code: Code.INVALID_ARGUMENT, message: `not a HealthCheckRequest: ${String(thrown)}` });
+      this.#call.end({ code: Code.INVALID_ARGUMENT, message: `not a request of grpc.health.v1: ${String(thrown)}` });
       return;
     }
-    this.#onRequest(service);
+    this.#onRequest(request);
   }
 
   halfClose(): void {}

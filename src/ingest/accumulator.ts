@@ -24,6 +24,8 @@ export class Accumulator {
   open: RecordBatch | undefined;
   /** Sealed batches that are not settled. */
   inFlight = 0;
+  /** Records of sealed batches that have no outcome. */
+  unsettled = 0;
   /** Is it on the pipeline's list of those that got records in this turn? */
   touched = false;
   /** The next batch probably becomes as large as the last one. */
@@ -50,6 +52,11 @@ export class Accumulator {
     return this.open.append(source, index, event, timestamp, batch, bytesMax);
   }
 
+  /** Records without an outcome, those of the open batch included. */
+  get held(): number {
+    return this.unsettled + (this.open?.count ?? 0);
+  }
+
   /** Lets go of a batch that was opened for a record which turned out too large for any. */
   discardEmpty(): void {
     if (this.open?.count !== 0) return;
@@ -64,6 +71,7 @@ export class Accumulator {
     this.open = undefined;
     this.#sizeHint = batch.length;
     this.inFlight++;
+    this.unsettled += batch.count;
     batch.seal();
     return batch;
   }

@@ -8,12 +8,13 @@ import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError } from "../errors.ts";
 import type { Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { DrainRate } from "./drain-rate.ts";
 
 /** What a batch costs beside its bytes: its own objects and those of its call. */
 const BATCH_OVERHEAD_BYTES = 512;
 
-/** Over how long the rate of release is measured, at most. */
-const RATE_WINDOW_MS = 10_000;
+/** With this part of the budget taken, batches are stored as fast as they can be. */
+const LARGE_SHARE = 1 / 4;
 
 interface Waiter {
   readonly bytes: number;
@@ -34,15 +35,15 @@ export class Admission {
   readonly #waiting = new Set<Waiter>();
   #admittedBytes = 0;
   #waitingBytes = 0;
-  #releasedBytes = 0;
-  #releasedSinceMs: number;
+  readonly #rate: DrainRate;
   readonly #admittedGauge: Gauge;
   readonly #waitingGauge: Gauge;
 
-  constructor(clock: Clock, metrics: Metrics, options: AdmissionOptions) {
+  /** @param random a number in [0, 1). */
+  constructor(clock: Clock, metrics: Metrics, options: AdmissionOptions, random: () => number) {
     this.#clock = clock;
     this.#options = options;
-    this.#releasedSinceMs = clock.monotonic();
+    this.#rate = new DrainRate(clock, random, options.bytesMax * LARGE_SHARE);
     this.#admittedGauge = metrics.admittedBytes.with();
     this.#waitingGauge = metrics.admissionWaiting.with();
     metrics.admittedBytesLimit.with().set(options.bytesMax);
@@ -76,15 +77,14 @@ export class Admission {
   async admit(cost: number): Promise<void> {
     if (this.tryAdmit(cost)) return;
     // As much may wait as is admitted: unary calls are held in memory while they wait.
-    if (this.#waitingBytes + cost > this.#options.bytesMax) throw this.#exhausted();
-    if (this.#waiting.size === 0) this.#startRate();
+    if (this.#waitingBytes + cost > this.#options.bytesMax) throw this.#exhausted(cost);
     await new Promise<void>((resolve, reject) => {
       const waiter: Waiter = {
         bytes: cost,
         admit: resolve,
         timer: this.#clock.setTimeout(() => {
           this.#leave(waiter);
-          reject(this.#exhausted());
+          reject(this.#exhausted(cost));
           // It may have been the one at the head, too large for the room that those behind it would fit into.
           this.#admitWaiting();
         }, this.#options.timeoutMs),
@@ -95,9 +95,10 @@ export class Admission {
     });
   }
 
-  release(cost: number): void {
-    this.#take(-cost);
-    this.#releasedBytes += cost;
+  /** @param nowMs on the monotonic clock, if it is known. */
+  release(cost: number, nowMs?: number): void {
+    this.#rate.drained(cost, nowMs);
+    this.#setAdmitted(this.#admittedBytes - cost);
     if (this.#waiting.size > 0) this.#admitWaiting();
   }
 
@@ -123,32 +124,23 @@ export class Admission {
   }
 
   #take(cost: number): void {
-    this.#admittedBytes += cost;
+    this.#rate.added(cost);
+    this.#setAdmitted(this.#admittedBytes + cost);
+  }
+
+  #setAdmitted(bytes: number): void {
+    this.#admittedBytes = bytes;
     this.#admittedGauge.set(this.#admittedBytes);
   }
 
-  /** What was released while nobody waited tells nothing of how fast it can be. */
-  #startRate(): void {
-    this.#releasedSinceMs = this.#clock.monotonic();
-    this.#releasedBytes = 0;
-  }
-
-  /** The delay is what the backlog takes at the recent rate of release, between 100 ms and 30 s. */
-  #exhausted(): IngestError {
-    const now = this.#clock.monotonic();
-    const elapsedMs = Math.max(1, now - this.#releasedSinceMs);
-    const bytesPerMs = this.#releasedBytes / elapsedMs;
-    if (elapsedMs > RATE_WINDOW_MS) {
-      // The older half of the window is forgotten, as far as a sum can tell.
-      this.#releasedSinceMs = now - elapsedMs / 2;
-      this.#releasedBytes /= 2;
-    }
-    const backlogBytes = this.#admittedBytes + this.#waitingBytes;
-    const retryDelayMs = Math.min(30_000, Math.max(100, bytesPerMs > 0 ? backlogBytes / bytesPerMs : 30_000));
+  /** The delay is what it takes until everything before it has room, and then this batch too. */
+  #exhausted(cost: number): IngestError {
+    const before = this.#admittedBytes + this.#waitingBytes;
+    const retryDelayMs = this.#rate.retryDelayMs(Math.min(before, before + cost - this.#options.bytesMax));
     return new IngestError(
       Code.RESOURCE_EXHAUSTED,
       `no room: ${this.#admittedBytes} bytes of batches wait to be stored (ADMITTED_BYTES_MAX ${this.#options.bytesMax}); send again later`,
-      { retryable: true, retryDelayMs: Math.round(retryDelayMs) },
+      { retryable: true, retryDelayMs },
     );
   }
 }

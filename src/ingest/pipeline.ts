@@ -24,6 +24,8 @@ import { type Topic, Topics, type TopicSource } from "./topics.ts";
 
 /** Where sealed record batches of one durability go. */
 export interface BatchSink {
+  /** Why a client's batch of this size would not be stored, if that is known before it is begun: it is refused whole then. */
+  refusal?(bytes: number): IngestError | undefined;
   send(batch: SealedBatch, settler: BatchSettler): void;
 }
 
@@ -67,7 +69,7 @@ export class Pipeline {
     const keptBytesMax = options.bytesMax * POOL_SHARE;
     this.#accumulators = new Accumulators(clock, metrics, options, keptBytesMax, (batch) => this.#handOver(batch));
     this.#index = new EventIndex(options.eventsMax);
-    this.admission = new Admission(clock, metrics, options);
+    this.admission = new Admission(clock, metrics, options, dependencies.random);
     this.#settlement = new Settlement(clock, metrics, this.admission, this.#accumulators);
     this.#admitted = metrics.stage.with("admitted");
   }
@@ -75,6 +77,16 @@ export class Pipeline {
   /** Batches that are admitted and not answered. */
   get unsettledBatches(): number {
     return this.#settlement.unsettledBatches;
+  }
+
+  /** Events in record batches that have no outcome, by topic; O(topic-partitions). */
+  heldEvents(): ReadonlyMap<string, number> {
+    return this.#topics.heldEvents();
+  }
+
+  /** Events that batches without an answer still wait for. */
+  get unansweredEvents(): number {
+    return this.#settlement.unansweredEvents;
   }
 
   /** Buffers of record batches that are not settled; 0 when nothing is under way. */
@@ -95,6 +107,8 @@ export class Pipeline {
     try {
       index.parse(bytes);
       durability = this.#durability(index.durability);
+      const refusal = index.count === 0 ? undefined : this.#sinks[durability]?.refusal?.(bytes.length);
+      if (refusal !== undefined) throw refusal;
     } catch (thrown) {
       batch.sequence = index.sequence;
       this.refuse(batch, IngestError.from(thrown));

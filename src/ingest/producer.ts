@@ -9,6 +9,27 @@ import type { Component } from "../lifecycle.ts";
 /** The partition of a batch whose topic's partitions are not known yet: it was taken while no brokers were set. */
 export const UNASSIGNED_PARTITION = -1;
 
+/** Under which numbers a record batch was, or is about to be, sent to its partition. */
+export interface ProducerStamp {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+}
+
+/**
+ * What a batch that outlives its process brings along, so that it is not stored twice when it is sent again by the next one.
+ * A producer that has no such numbers ignores it, and is at-least-once for such batches.
+ */
+export interface StampKeeper {
+  /** The numbers under which it was sent before, and may be stored: it goes again under them. */
+  readonly stamp: ProducerStamp | undefined;
+  /**
+   * Takes the numbers under which the batch is going to be sent whole. `kept` is called in a later turn: they are on disk, or
+   * cannot be, and the batch may go.
+   */
+  keep(stamp: ProducerStamp, kept: () => void): void;
+}
+
 /**
  * A sealed record batch: what accumulators seal, producers take and the spool stores, byte for byte the same.
  *
@@ -24,6 +45,8 @@ export interface SealedBatch {
   readonly bytes: Buffer;
   /** When the producer first sent it, in milliseconds on the monotonic clock; set by the producer, for the stage metrics. */
   sentAtMs?: number;
+  /** Of spooled batches. */
+  readonly stamps?: StampKeeper;
 }
 
 /**

@@ -115,6 +115,7 @@ export class RecordBatch implements SealedBatch {
       this.#settled.fill(1, first, end);
     }
     this.remaining -= count;
+    this.accumulator.unsettled -= count;
   }
 
   /** Gives the buffer back, once every record is settled. */

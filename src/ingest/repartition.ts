@@ -6,18 +6,18 @@
 import { encodeRecordBatch } from "../wire/encode-records.ts";
 import { partitionOfKey } from "../wire/murmur2.ts";
 import { decodeRecords, type Record } from "../wire/record-batch.ts";
-import type { SealedBatch, TopicInfo } from "./producer.ts";
+import type { SealedBatch } from "./producer.ts";
 
 /**
- * @param random a number in [0, 1).
+ * @param choice a number in [0, 1): where records without a key go.
  * @throws RangeError if the batch's bytes are not well-formed.
  */
-export function repartition(batch: SealedBatch, topic: TopicInfo, random: () => number): SealedBatch[] {
-  const keyless = Math.floor(random() * topic.partitions);
+export function repartition(batch: SealedBatch, partitions: number, choice: number): SealedBatch[] {
+  const keyless = Math.floor(choice * partitions);
   const byPartition = new Map<number, Record[]>();
   for (const record of decodeRecords(batch.bytes)) {
     const { key } = record;
-    const partition = key === null ? keyless : partitionOfKey(key, 0, key.length, topic.partitions);
+    const partition = key === null ? keyless : partitionOfKey(key, 0, key.length, partitions);
     const records = byPartition.get(partition);
     if (records === undefined) byPartition.set(partition, [record]);
     else records.push(record);

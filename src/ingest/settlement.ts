@@ -22,6 +22,7 @@ export class Settlement implements BatchSettler {
   readonly #produced: TimeHistogram;
   readonly #acknowledged: TimeHistogram;
   #unsettled = 0;
+  #unansweredEvents = 0;
   readonly #idle: IdleWaiters;
 
   constructor(clock: Clock, metrics: Metrics, admission: Admission, accumulators: Accumulators) {
@@ -39,6 +40,11 @@ export class Settlement implements BatchSettler {
     return this.#unsettled;
   }
 
+  /** Events of these batches that have no outcome. */
+  get unansweredEvents(): number {
+    return this.#unansweredEvents;
+  }
+
   /** A batch is going to be transcoded. */
   begin(): void {
     this.#unsettled++;
@@ -47,6 +53,7 @@ export class Settlement implements BatchSettler {
   /** All records of a batch that was begun are with their accumulators; if there are none, it is answered now. */
   transcoded(batch: Batch): void {
     if (batch.remaining === 0) this.#answer(batch);
+    else this.#unansweredEvents += batch.remaining;
   }
 
   /** Resolves when every batch is answered, or at the deadline. */
@@ -105,6 +112,7 @@ export class Settlement implements BatchSettler {
         const origin = batch.runs[run]!;
         tell(origin, from, to);
         origin.remaining -= to - from;
+        this.#unansweredEvents -= to - from;
         if (origin.remaining === 0) this.#answer(origin);
       }
       runStart = runEnd;
@@ -116,8 +124,9 @@ export class Settlement implements BatchSettler {
     assert(!batch.settled, "a batch is answered once");
     batch.settled = true;
     batch.sortFailures();
-    this.#admission.release(batch.admittedBytes);
-    this.#acknowledged.observe(this.#clock.monotonic() - batch.receivedAtMs);
+    const nowMs = this.#clock.monotonic();
+    this.#admission.release(batch.admittedBytes, nowMs);
+    this.#acknowledged.observe(nowMs - batch.receivedAtMs);
     batch.responder.answered(batch);
     this.#unsettled--;
     if (this.#unsettled === 0) this.#idle.release();

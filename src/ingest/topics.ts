@@ -44,6 +44,15 @@ export class Topic {
     this.#stored = { 1: stored(Durability.REPLICATED), 2: stored(Durability.PERSISTED) };
   }
 
+  /** Events in record batches that have no outcome: what `inFlight` has to be. */
+  get heldEvents(): number {
+    let held = 0;
+    for (const accumulators of Object.values(this.accumulators)) {
+      for (const accumulator of accumulators) held += accumulator?.held ?? 0;
+    }
+    return held;
+  }
+
   countReceived(events: number): void {
     this.received.inc(events);
     this.inFlight.inc(events);
@@ -93,6 +102,11 @@ export class Topics {
     this.#source = source;
     this.#clock = clock;
     this.#metrics = metrics;
+  }
+
+  /** Events in record batches that have no outcome, by topic. */
+  heldEvents(): Map<string, number> {
+    return new Map(Array.from(this.#topics.values(), ({ name, heldEvents }) => [name, heldEvents]));
   }
 
   /**

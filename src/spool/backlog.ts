@@ -45,6 +45,13 @@ export class TopicBacklog {
     return this.unassigned.backlog + (this.lanes.get(partition)?.backlog ?? 0);
   }
 
+  /** Events that are on disk and not done, as the lanes hold them: what `spooled` has to be. */
+  get events(): number {
+    let events = this.unassigned.events;
+    for (const lane of this.lanes.values()) events += lane.events;
+    return events;
+  }
+
   /** May the lane's next batch go, as far as the lanes of its topic are concerned? */
   mayGo(lane: Lane): boolean {
     if (lane.partition !== UNASSIGNED_PARTITION) return this.unassigned.oldestOrder > lane.nextOrder;
@@ -73,6 +80,11 @@ export class Backlog {
     return topic;
   }
 
+  /** Events that are on disk and not done, by topic; O(topic-partitions). */
+  events(): ReadonlyMap<string, number> {
+    return new Map(Array.from(this.#topics.values(), ({ name, events }) => [name, events]));
+  }
+
   /** O(1). */
   count(topic: string, partition: number): number {
     return this.#topics.get(topic)?.backlog(partition) ?? 0;
@@ -92,10 +104,11 @@ export class Backlog {
    * Takes over the batches of a directory that was just opened, but for those that are done.
    *
    * @param recovered lanes whose entries' order is their sequence number.
-   * @returns the events taken over, by topic.
+   * @returns the events taken over, by topic, and the bytes of their batches.
    */
-  adopt(recovered: Iterable<Lane>): Map<string, number> {
+  adopt(recovered: Iterable<Lane>): { readonly events: ReadonlyMap<string, number>; readonly bytes: number } {
     const events = new Map<string, number>();
+    let bytes = 0;
     const base = this.#nextOrder;
     for (const from of recovered) {
       const topic = this.topic(from.topic);
@@ -107,9 +120,10 @@ export class Backlog {
         lane.push({ ...entry, order: base + entry.order });
         topic.spooled.inc(entry.count);
         events.set(from.topic, (events.get(from.topic) ?? 0) + entry.count);
+        bytes += entry.bytes;
       }
     }
-    return events;
+    return { events, bytes };
   }
 
   /** Tells whoever waits if a lane has just become empty. Call it after every change that can have emptied one. */

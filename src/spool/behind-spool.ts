@@ -21,7 +21,10 @@ export class BehindSpool {
   /** For REPLICATED batches. */
   readonly replicated = { send: (batch: SealedBatch, settler: BatchSettler) => this.#send("producer", batch, settler) };
   /** For PERSISTED batches. */
-  readonly persisted = { send: (batch: SealedBatch, settler: BatchSettler) => this.#send("spool", batch, settler) };
+  readonly persisted = {
+    send: (batch: SealedBatch, settler: BatchSettler) => this.#send("spool", batch, settler),
+    refusal: (bytes: number) => this.#spool.refusal(bytes),
+  };
   readonly #spool: Spool;
   readonly #producer: Producer;
   /** By topic, then by partition; only those that have any. */

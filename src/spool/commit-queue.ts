@@ -86,6 +86,11 @@ export class CommitQueue {
     return problem !== undefined && this.#clock.monotonic() < problem.untilMs ? problem.message : undefined;
   }
 
+  /** Why nothing would even be tried now: the disk was full a moment ago. */
+  get refusal(): IngestError | undefined {
+    return this.#clock.monotonic() < this.#fullUntilMs ? this.#full() : undefined;
+  }
+
   append(type: EntryType, head: Buffer, body: Buffer | undefined, listener: AppendListener): void {
     const last = this.#groups.at(-1);
     const open = last !== undefined && last.bytes < GROUP_BYTES_MAX ? last : undefined;
@@ -129,7 +134,8 @@ export class CommitQueue {
 
   async #commit(group: Group): Promise<void> {
     if (this.#refusal !== undefined) return this.#fail(group, unavailable(this.#refusal));
-    if (this.#clock.monotonic() < this.#fullUntilMs) return this.#fail(group, this.#full());
+    const full = this.refusal;
+    if (full !== undefined) return this.#fail(group, full);
     const failures: (WriteOutcome & { readonly failed: true })[] = [];
     while (failures.length < ATTEMPTS) {
       const before = this.#writer.active;

@@ -11,14 +11,13 @@
 // - Nothing goes around: what the dead-letter topic itself refuses ends in the log, and is never a letter to the topic again.
 // - A topic that cannot be reached for now is waited for, like any other. The batch stays in the spool meanwhile.
 
-import { Code, IngestError, Reason, reasonLabel } from "../errors.ts";
-import { type Producer, type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../ingest/producer.ts";
+import { assert, Code, IngestError, Reason, reasonLabel } from "../errors.ts";
+import { type BatchSettler, type Producer, type SealedBatch, UNASSIGNED_PARTITION } from "../ingest/producer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodeRecordBatch } from "../wire/encode-records.ts";
 import { decodeRecords, type Record } from "../wire/record-batch.ts";
 import type { DeadLetterSink } from "./dead-letters.ts";
-import { FlightPart } from "./flight.ts";
 import { type DeadLetter, isRefused } from "./letter.ts";
 
 export interface DeadLetterTopicDependencies {
@@ -28,7 +27,9 @@ export interface DeadLetterTopicDependencies {
   /** Takes what the topic does not. */
   readonly fallback: DeadLetterSink;
   /** Splits a batch without a partition into one for each partition that its records belong to. */
-  readonly repartition: (batch: SealedBatch, topic: TopicInfo) => SealedBatch[];
+  readonly repartition: (batch: SealedBatch, partitions: number, choice: number) => SealedBatch[];
+  /** A number in [0, 1). */
+  readonly random: () => number;
 }
 
 export class DeadLetterTopic implements DeadLetterSink {
@@ -37,8 +38,9 @@ export class DeadLetterTopic implements DeadLetterSink {
   readonly #producer: DeadLetterTopicDependencies["producer"];
   readonly #fallback: DeadLetterSink;
   readonly #repartition: DeadLetterTopicDependencies["repartition"];
+  readonly #random: () => number;
   readonly #topic: string;
-  /** What of a letter is sent, and what of it is stored already, until its last try. */
+  /** What of a letter is stored already, until its last try. */
   readonly #flights = new WeakMap<DeadLetter, Flight>();
 
   constructor(dependencies: DeadLetterTopicDependencies, topic: string) {
@@ -47,10 +49,11 @@ export class DeadLetterTopic implements DeadLetterSink {
     this.#producer = dependencies.producer;
     this.#fallback = dependencies.fallback;
     this.#repartition = dependencies.repartition;
+    this.#random = dependencies.random;
     this.#topic = topic;
   }
 
-  /** Rejects with a retryable IngestError; the next try with the same letter sends only what is not stored. */
+  /** Rejects with a retryable IngestError; the next try with the same letter leaves out partitions that took theirs. */
   async append(letter: DeadLetter): Promise<void> {
     const refusal = await this.#produce(letter);
     if (refusal === undefined) {
@@ -72,7 +75,7 @@ export class DeadLetterTopic implements DeadLetterSink {
       let flight = this.#flights.get(letter);
       if (flight === undefined) {
         const info = this.#producer.topic(this.#topic) ?? (await this.#producer.lookup(this.#topic));
-        flight = new Flight(this.#batches(letter, info));
+        flight = new Flight(this.#batches(letter, info.partitions));
         this.#flights.set(letter, flight);
       }
       await flight.send(this.#producer);
@@ -87,7 +90,7 @@ export class DeadLetterTopic implements DeadLetterSink {
   }
 
   /** @throws RangeError if the letter's bytes are damaged. */
-  #batches(letter: DeadLetter, info: TopicInfo): SealedBatch[] {
+  #batches(letter: DeadLetter, partitions: number): SealedBatch[] {
     const records: Record[] = [];
     let index = 0;
     for (const record of decodeRecords(letter.bytes)) {
@@ -102,7 +105,7 @@ export class DeadLetterTopic implements DeadLetterSink {
       count: records.length,
       bytes: encodeRecordBatch(records),
     };
-    return this.#repartition(batch, info);
+    return this.#repartition(batch, partitions, this.#random());
   }
 }
 
@@ -113,39 +116,69 @@ function isRefusal({ retryable, reason }: IngestError): boolean {
   return !retryable || OPERATORS.has(reason);
 }
 
-/** The batches of a letter, sent until each record has an outcome for good. */
+/** The batches of a letter, each sent until all of it is stored. */
 class Flight {
-  readonly #parts: readonly FlightPart[];
-  #inFlight = 0;
-  #landed: () => void = () => {};
+  readonly #parts: readonly Part[];
 
   constructor(batches: readonly SealedBatch[]) {
-    this.#parts = batches.map((batch) => new FlightPart(batch, () => this.#told()));
+    this.#parts = batches.map((batch) => new Part(batch));
   }
 
-  /** What went wrong; an error for good wins. */
+  /** What went wrong; a refusal wins. */
   get error(): IngestError | undefined {
-    const errors = this.#parts.flatMap((part) => [
-      ...part.refusals.map(({ error }) => error),
-      ...(part.error === undefined ? [] : [part.error]),
-    ]);
+    const errors = this.#parts.flatMap(({ error }) => (error === undefined ? [] : [error]));
     return errors.find(isRefusal) ?? errors[0];
   }
 
   /** Resolves when everything that was sent is told of. */
   async send(producer: Pick<Producer, "send">): Promise<void> {
-    const open = this.#parts.filter((part) => !part.complete);
-    if (open.length === 0) return;
-    this.#inFlight = open.length;
-    const landed = new Promise<void>((resolve) => {
-      this.#landed = resolve;
-    });
-    for (const part of open) part.send(producer);
-    await landed;
+    await Promise.all(this.#parts.filter(({ isStored }) => !isStored).map((part) => part.send(producer)));
+  }
+}
+
+/** What goes to one partition. If a part of it fails, all of it is sent again. */
+class Part implements BatchSettler {
+  readonly #batch: SealedBatch;
+  #untold = 0;
+  #error: IngestError | undefined;
+  #isStored = false;
+  #landed: () => void = () => {};
+
+  constructor(batch: SealedBatch) {
+    this.#batch = batch;
   }
 
-  #told(): void {
-    if (--this.#inFlight === 0) this.#landed();
+  get isStored(): boolean {
+    return this.#isStored;
+  }
+
+  get error(): IngestError | undefined {
+    return this.#error;
+  }
+
+  async send(producer: Pick<Producer, "send">): Promise<void> {
+    this.#untold = this.#batch.count;
+    this.#error = undefined;
+    await new Promise<void>((resolve) => {
+      this.#landed = resolve;
+      producer.send(this.#batch, this);
+    });
+    this.#isStored = this.#error === undefined;
+  }
+
+  stored(_batch: SealedBatch, _first: number, count: number): void {
+    this.#tell(count);
+  }
+
+  failed(_batch: SealedBatch, _first: number, count: number, error: IngestError): void {
+    if (this.#error === undefined || isRefusal(error)) this.#error = error;
+    this.#tell(count);
+  }
+
+  #tell(count: number): void {
+    this.#untold -= count;
+    assert(this.#untold >= 0, "a producer tells the outcome of each record once");
+    if (this.#untold === 0) this.#landed();
   }
 }
 

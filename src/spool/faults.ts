@@ -25,6 +25,8 @@ export const FaultKind = {
   CHECKPOINT: "checkpoint",
   /** Trimming or closing failed; disk space comes back later than it could. */
   TRIM: "trim",
+  /** How a batch is going to be sent could not be kept; a crash before it is in Kafka may store it twice. */
+  STAMP: "stamp",
   /** The spool's directory was removed under the running service. */
   DIRECTORY: "directory",
 } as const;
@@ -39,13 +41,18 @@ export class Faults {
     this.#metrics = metrics;
   }
 
+  /** Counts one of many faults that somebody else tells about. */
+  count(kind: FaultKind): void {
+    this.#metrics.spoolErrors.with(kind).inc();
+  }
+
   /** @param message one sentence for the operator: what, where, and what follows from it. */
   tell(
     kind: FaultKind,
     message: string,
     details: { readonly error?: unknown; readonly [field: string]: unknown },
   ): void {
-    this.#metrics.spoolErrors.with(kind).inc();
+    this.count(kind);
     const { error, ...fields } = details;
     const line = error === undefined ? fields : { ...fields, err: error };
     // A torn tail is what a crash leaves behind; everything else should not be.

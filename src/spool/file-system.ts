@@ -6,7 +6,8 @@
 // Invariants of every implementation: `write` writes everything or rejects; what `sync` resolved for survives a power cut;
 // a created, renamed or removed name does so only after `syncDirectory` of its directory.
 
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { tryLock } from "fs-native-extensions";
 
@@ -64,6 +65,43 @@ export async function makeDurableDirectory(fs: FileSystem, path: string): Promis
   for (let parent = dirname(path); ; parent = dirname(parent)) {
     await fs.syncDirectory(parent);
     if (parent === top || parent === dirname(parent)) return;
+  }
+}
+
+/**
+ * Creates a directory and its missing parents, one plain mkdir for each. Resolves with the first one that was missing,
+ * undefined if none was. Rejected: mkdir's `recursive`. It takes ENOENT for a parent that is missing and tries again for
+ * ever where the file system itself answers so (/proc), and on a read-only one it tells ENOENT instead of EROFS.
+ */
+async function makeDirectory(path: string): Promise<string | undefined> {
+  const missing: string[] = [];
+  let nearest = path;
+  let stats = await statIfThere(nearest);
+  while (stats === undefined && nearest !== dirname(nearest)) {
+    missing.unshift(nearest);
+    nearest = dirname(nearest);
+    stats = await statIfThere(nearest);
+  }
+  // Something else in the place of a directory: the system says what it thinks of that.
+  if (missing.length === 0 && stats?.isDirectory() !== true) missing.push(path);
+  for (const each of missing) {
+    try {
+      await mkdir(each);
+    } catch (thrown) {
+      // Workers start at the same time, and make the directories that they share.
+      if (errorCode(thrown) !== "EEXIST" || (await statIfThere(each))?.isDirectory() !== true) throw thrown;
+    }
+  }
+  return missing[0];
+}
+
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (thrown) {
+    const code = errorCode(thrown);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw thrown;
   }
 }
 
@@ -151,7 +189,7 @@ export const nodeFileSystem: FileSystem = {
 
   list: (path) => readdir(path),
 
-  makeDirectory: (path) => mkdir(path, { recursive: true }),
+  makeDirectory,
 
   async syncDirectory(path) {
     const handle = await open(path, "r");

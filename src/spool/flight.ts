@@ -6,7 +6,8 @@
 // sent again for the sake of the others, what it is told of that record then changes nothing.
 
 import { assert, type IngestError, Reason } from "../errors.ts";
-import type { BatchSettler, Producer, SealedBatch } from "../ingest/producer.ts";
+import type { BatchSettler, Producer, ProducerStamp, SealedBatch, StampKeeper } from "../ingest/producer.ts";
+import type { Stamp } from "./entries.ts";
 import type { LaneEntry } from "./lane.ts";
 
 const OPEN = 0;
@@ -29,11 +30,17 @@ export function isForGood(error: IngestError): boolean {
   return !error.retryable && error.reason !== Reason.UNKNOWN_TOPIC && error.reason !== Reason.NOT_AUTHORIZED;
 }
 
+/** Keeps on disk how a part is going to be sent, and calls back. */
+export type KeepStamp = (partition: number, stamp: ProducerStamp, kept: () => void) => void;
+
 /** The batch, or what of it goes to one partition. */
-export class FlightPart implements BatchSettler {
+export class FlightPart implements BatchSettler, StampKeeper {
   readonly batch: SealedBatch;
+  /** How it was sent last, by this process or an earlier one. */
+  stamp: ProducerStamp | undefined;
   readonly refusals: Refusal[] = [];
   readonly #told: () => void;
+  readonly #keepStamp: KeepStamp;
   /** Made when the batch is not told as a whole. */
   #outcomes: Uint8Array | undefined;
   /** Records without an outcome for good. */
@@ -42,11 +49,17 @@ export class FlightPart implements BatchSettler {
   #untold = 0;
   #error: IngestError | undefined;
 
-  /** @param told called when every record was told of since the last send. */
-  constructor(batch: SealedBatch, told: () => void) {
-    this.batch = batch;
+  /**
+   * @param stamp how an earlier process sent it.
+   * @param told called when every record was told of since the last send.
+   */
+  constructor(batch: SealedBatch, stamp: ProducerStamp | undefined, keepStamp: KeepStamp, told: () => void) {
+    const { topic, partition, count, bytes } = batch;
+    this.batch = { topic, partition, count, bytes, stamps: this };
+    this.stamp = stamp;
+    this.#keepStamp = keepStamp;
     this.#told = told;
-    this.#open = batch.count;
+    this.#open = count;
   }
 
   /** Has every record an outcome for good? */
@@ -59,10 +72,15 @@ export class FlightPart implements BatchSettler {
     return this.#error;
   }
 
-  send(producer: Pick<Producer, "send">): void {
+  send(producer: Producer): void {
     this.#untold = this.batch.count;
     this.#error = undefined;
     producer.send(this.batch, this);
+  }
+
+  keep(stamp: ProducerStamp, kept: () => void): void {
+    this.stamp = stamp;
+    this.#keepStamp(this.batch.partition, stamp, kept);
   }
 
   stored(_batch: SealedBatch, first: number, count: number): void {
@@ -130,13 +148,27 @@ export class Flight {
   /** Parts that were sent and not told of yet. */
   #inFlight = 0;
 
-  /** @param landed called when everything that was sent is told of. */
-  constructor(index: number, entry: LaneEntry, batches: readonly SealedBatch[], landed: (flight: Flight) => void) {
+  /**
+   * @param batches one for each partition.
+   * @param stamps how they were sent before.
+   * @param landed called when everything that was sent is told of.
+   */
+  constructor(
+    index: number,
+    entry: LaneEntry,
+    batches: readonly SealedBatch[],
+    stamps: readonly Stamp[],
+    keepStamp: KeepStamp,
+    landed: (flight: Flight) => void,
+  ) {
     this.index = index;
     this.entry = entry;
     this.#landed = landed;
     this.bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
-    this.parts = batches.map((batch) => new FlightPart(batch, () => this.#partTold()));
+    this.parts = batches.map((batch) => {
+      const stamp = stamps.find(({ partition }) => partition === batch.partition);
+      return new FlightPart(batch, stamp, keepStamp, () => this.#partTold());
+    });
   }
 
   get complete(): boolean {

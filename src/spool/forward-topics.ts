@@ -4,7 +4,7 @@
 // waits for an operator to mend it. One line in the log when a topic begins to wait, and one when it flows again.
 
 import type { Clock, Timer } from "../clock.ts";
-import { IngestError } from "../errors.ts";
+import { Code, IngestError } from "../errors.ts";
 import type { Producer, TopicInfo } from "../ingest/producer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { TopicBacklog } from "./backlog.ts";
@@ -119,7 +119,9 @@ export class ForwardTopics {
 
   #logChange(name: string, before: IngestError | undefined, after: IngestError | undefined): void {
     if (before === undefined && after !== undefined) {
-      this.#log.warn({ topic: name, err: after }, "spooled batches of a topic wait; they are tried again");
+      // Where in the code it was noticed is of interest only if it is a bug.
+      const why = after.code === Code.INTERNAL ? { err: after } : { reason: after.message };
+      this.#log.warn({ topic: name, ...why }, "spooled batches of a topic wait; they are tried again");
     } else if (before !== undefined && after === undefined) {
       this.#log.info({ topic: name }, "spooled batches of a topic flow again");
     }

@@ -9,6 +9,9 @@
 // - Batches of a partition are sent in the order in which they were persisted, also when some have to be sent again.
 // - A batch is marked as done only when Kafka, or the synced dead-letter log, has every record of it. Marks may lag behind:
 //   after a crash a batch may be sent twice, but never not at all.
+// - Before a batch is sent for the first time, the spool keeps under which producer id and sequence; after a crash it goes
+//   again under the same, as the same bytes, and Kafka knows it. At most five batches of a partition are kept so and not
+//   marked as done, because Kafka remembers five.
 // - What an operator can mend (a topic that is not there, or not allowed) waits; only what Kafka refuses for good becomes a
 //   dead letter, and what the disk cannot give back does.
 
@@ -26,7 +29,7 @@ import type { DeadLetterSink } from "./dead-letters.ts";
 import type { BatchEntry } from "./entries.ts";
 import { FaultKind, Faults } from "./faults.ts";
 import { errorCode, type FileSystem } from "./file-system.ts";
-import { Flight, type Refusal } from "./flight.ts";
+import { Flight, type KeepStamp, type Refusal } from "./flight.ts";
 import { ForwardBudget } from "./forward-budget.ts";
 import { ForwardTopics } from "./forward-topics.ts";
 import type { Lane, LaneEntry } from "./lane.ts";
@@ -41,8 +44,11 @@ export interface ForwarderDependencies {
   readonly spool: Spool;
   readonly producer: Producer;
   readonly deadLetters: DeadLetterSink;
-  /** Splits a batch without a partition into one for each partition that its records belong to, each in their order. */
-  readonly repartition: (batch: SealedBatch, topic: TopicInfo) => SealedBatch[];
+  /**
+   * Splits a batch without a partition into one for each partition that its records belong to, each in their order. The same
+   * for the same number in [0, 1).
+   */
+  readonly repartition: (batch: SealedBatch, partitions: number, choice: number) => SealedBatch[];
 }
 
 export interface ForwarderOptions {
@@ -52,6 +58,8 @@ export interface ForwarderOptions {
 
 const BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024;
 const TICK_MS = 1000;
+/** Its multiples, without their whole part, are spread evenly. */
+const GOLDEN_RATIO = 0.618_033_988_749_895;
 /** A batch that the disk fails to give back is given up after so many tries. */
 const READS_MAX = 5;
 
@@ -229,9 +237,14 @@ export class Forwarder implements Component {
   #depart(forwarder: LaneForwarder, entry: LaneEntry, batch: BatchEntry, info: TopicInfo): void {
     const { lane } = forwarder;
     const index = lane.take();
+    // A topic that has fewer partitions than when the batch was sent is another one.
+    const sentBefore = this.#spool.stampsOf(entry);
+    const stamps = sentBefore.every(({ partition }) => partition < info.partitions) ? sentBefore : [];
+    const isWhole = batch.partition !== UNASSIGNED_PARTITION;
+    const partitions = isWhole ? 0 : (stamps[0]?.partitions ?? info.partitions);
     let batches: SealedBatch[];
     try {
-      batches = batch.partition === UNASSIGNED_PARTITION ? this.#split(batch, info) : [batch];
+      batches = isWhole ? [batch] : this.#split(batch, partitions, entry.sequence);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       const error = new IngestError(Code.INTERNAL, `the batch cannot be split by partitions: ${why}`, { cause });
@@ -239,14 +252,19 @@ export class Forwarder implements Component {
       this.#enqueue(forwarder);
       return;
     }
-    const flight = new Flight(index, entry, batches, (landed) => this.#landed(forwarder, landed));
+    const keepStamp: KeepStamp = (partition, stamp, kept) => {
+      this.#spool.keepStamp(entry, { partition, partitions, ...stamp }, kept);
+    };
+    const landed = (flight: Flight): void => this.#landed(forwarder, flight);
+    const flight = new Flight(index, entry, batches, stamps, keepStamp, landed);
     forwarder.add(flight);
     this.#budget.add(forwarder, flight.bytes);
     this.#send(forwarder, flight);
   }
 
-  #split(batch: BatchEntry, info: TopicInfo): SealedBatch[] {
-    const batches = this.#repartition(batch, info);
+  /** The same parts each time, also in another process: what was sent has to go again as the same bytes. */
+  #split(batch: BatchEntry, partitions: number, sequence: number): SealedBatch[] {
+    const batches = this.#repartition(batch, partitions, (sequence * GOLDEN_RATIO) % 1);
     const records = batches.reduce((sum, { count }) => sum + count, 0);
     assert(records === batch.count, `${batch.count} records became ${records}`);
     return batches;

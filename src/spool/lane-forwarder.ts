@@ -9,11 +9,14 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import type { IngestError } from "../errors.ts";
+import { UNASSIGNED_PARTITION } from "../ingest/producer.ts";
 import type { TopicBacklog } from "./backlog.ts";
 import type { Flight } from "./flight.ts";
 import type { Lane } from "./lane.ts";
 
 const WINDOW_MAX = 256;
+/** Of a lane without a partition: its batches are not done before all of their parts are, and brokers remember five. */
+const WINDOW_UNASSIGNED_MAX = 5;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 30_000;
 
@@ -40,6 +43,7 @@ export class LaneForwarder {
   #phase: "flowing" | "landing" | "waiting" = "flowing";
   /** Read and not complete, in order. */
   readonly #flights: Flight[] = [];
+  readonly #windowMax: number;
   #airborne = 0;
   #window = 1;
   #error: IngestError | undefined;
@@ -52,6 +56,7 @@ export class LaneForwarder {
     this.lane = lane;
     this.#clock = clock;
     this.#ready = ready;
+    this.#windowMax = lane.partition === UNASSIGNED_PARTITION ? WINDOW_UNASSIGNED_MAX : WINDOW_MAX;
   }
 
   /** Batches that are with the producer. */
@@ -90,7 +95,7 @@ export class LaneForwarder {
   completed(flight: Flight): void {
     this.#airborne--;
     this.#flights.splice(this.#flights.indexOf(flight), 1);
-    this.#window = Math.min(this.#window * 2, WINDOW_MAX);
+    this.#window = Math.min(this.#window * 2, this.#windowMax);
     if (this.#phase === "flowing") {
       this.#error = undefined;
       this.#backoffMs = 0;

@@ -6,6 +6,7 @@
 // Batches are settled in any order; the head moves on over those that are done. An index is a batch's position in the order
 // of arrival, counted from the beginning of the process, and stays the same while the batch is here.
 
+import { assert } from "../errors.ts";
 import type { SegmentState } from "./segment-state.ts";
 
 const CAPACITY_MIN = 16;
@@ -62,6 +63,7 @@ export class Lane {
   #head = 0;
   #tail = 0;
   #open = 0;
+  #openEvents = 0;
   /** The next one to be taken for forwarding. */
   #cursor = 0;
 
@@ -73,6 +75,11 @@ export class Lane {
   /** Batches that are not done, synced or not. */
   get backlog(): number {
     return this.pending + this.#open;
+  }
+
+  /** Events of the batches that are synced and not done. */
+  get events(): number {
+    return this.#openEvents;
   }
 
   /** Batches that nobody took yet. */
@@ -108,6 +115,7 @@ export class Lane {
     done[at] = 0;
     segment[at] = entry.segment;
     this.#open++;
+    this.#openEvents += entry.count;
   }
 
   /** The next batch to forward, without taking it. */
@@ -126,11 +134,13 @@ export class Lane {
   }
 
   setDone(index: number): void {
-    const { done, segment } = this.#columns;
+    const { count, done, segment } = this.#columns;
     const at = index & (this.#capacity - 1);
+    assert(index >= this.#head && index < this.#cursor && done[at] === 0, "a spooled batch is done once");
     done[at] = 1;
     segment[at] = undefined;
     this.#open--;
+    this.#openEvents -= count[at]!;
     while (this.#head < this.#cursor && done[this.#head & (this.#capacity - 1)] === 1) this.#head++;
     if (this.#head === this.#tail && this.#capacity > CAPACITY_IDLE_MAX) this.#resize(0);
   }

@@ -103,6 +103,11 @@ export class SegmentLog {
     return this.#removed ?? this.#opened?.queue.problem;
   }
 
+  /** Why nothing would even be tried now: the disk was full a moment ago. */
+  get refusal(): IngestError | undefined {
+    return this.#opened?.queue.refusal;
+  }
+
   /**
    * Locks and recovers the directory, which is created if need be.
    *
@@ -134,14 +139,28 @@ export class SegmentLog {
     }
   }
 
-  /** Remembers, on disk and over restarts, how a batch is going to be sent; the listener is told when it may be. */
-  appendStamp(stamp: Stamp, listener: AppendListener): void {
+  /** Is anything said to be in Kafka that is not on its way to the disk? */
+  get hasMarkers(): boolean {
+    return this.#markers.waiting;
+  }
+
+  /**
+   * Remembers, on disk and over restarts, how a batch is going to be sent. What was marked before is on disk by then, so that
+   * never more batches are stamped and not marked than are in flight. A stamp that cannot be written is counted.
+   *
+   * @param kept called when the batch may be sent, in a later turn.
+   */
+  appendStamp(stamp: Stamp, kept: () => void): void {
+    if (this.#opened !== undefined && this.#markers.waiting) this.#appendMarkers(this.#opened);
     this.append(EntryType.STAMPED, encodeStamped(stamp), undefined, {
-      synced: (sequence, segment, position, bytes) => {
+      synced: () => {
         this.#opened?.segments.addStamp(stamp);
-        listener.synced(sequence, segment, position, bytes);
+        kept();
       },
-      failed: (error) => listener.failed(error),
+      failed: () => {
+        this.faults.count(FaultKind.STAMP);
+        kept();
+      },
     });
   }
 

@@ -12,12 +12,13 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError, Reason } from "../errors.ts";
+import { DrainRate } from "../ingest/drain-rate.ts";
 import type { BatchSettler, SealedBatch } from "../ingest/producer.ts";
 import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Backlog, type CaughtUpListener } from "./backlog.ts";
-import { decodeBatch, encodeBatchHead, EntryType } from "./entries.ts";
+import { decodeBatch, encodeBatchHead, EntryType, type Stamp } from "./entries.ts";
 import { Lane, type LaneEntry } from "./lane.ts";
 import { PendingBatch, type PendingBatches } from "./pending-batch.ts";
 import { SegmentLog, type SpoolDependencies } from "./segment-log.ts";
@@ -42,7 +43,6 @@ export interface SpoolHealth {
 const TICK_MS = 1000;
 /** A directory that another process still holds is tried again after so many ticks. */
 const ADOPT_TICKS = 5;
-const CAP_RETRY_MS = 1000;
 const SEGMENT_BYTES_MIN = 64 * 1024;
 
 export class Spool implements Component {
@@ -54,6 +54,9 @@ export class Spool implements Component {
   readonly #dependencies: SpoolDependencies;
   readonly #options: SpoolOptions;
   readonly #own: SegmentLog;
+  readonly #segmentBytes: number;
+  /** Of what is open in the own directory. */
+  readonly #rate: DrainRate;
   /** By directory: the own one, and those that are adopted. */
   readonly #logs = new Map<string, SegmentLog>();
   /** Directories to adopt that another process holds. */
@@ -68,27 +71,29 @@ export class Spool implements Component {
   #ticks = 0;
   #timer: Timer | undefined;
 
-  constructor(dependencies: SpoolDependencies, options: SpoolOptions) {
+  /** @param dependencies `random` gives a number in [0, 1). */
+  constructor(dependencies: SpoolDependencies & { readonly random?: () => number }, options: SpoolOptions) {
     this.#log = dependencies.log;
     this.#metrics = dependencies.metrics;
     this.#clock = dependencies.clock;
     this.#dependencies = dependencies;
     this.#options = options;
     this.backlogs = new Backlog(dependencies.metrics);
+    // Space comes back by segments, so a small cap needs small ones.
+    this.#segmentBytes = Math.min(options.segmentBytes, Math.max(SEGMENT_BYTES_MIN, options.bytesMax / 4));
+    this.#rate = new DrainRate(dependencies.clock, dependencies.random ?? Math.random, 1);
     this.#own = this.#newLog(options.dir);
     this.#pending = {
       persisted: (topic, lane, entry) => {
         this.backlogs.push(topic, lane, entry);
+        this.#rate.added(entry.bytes);
         for (const listener of this.#readable) listener(lane);
       },
       refused: (topic, lane) => this.backlogs.tellIfCaughtUp(topic, lane),
     };
   }
 
-  /**
-   * Events, by topic, that earlier processes persisted and that were not done when this one opened their directories. Whoever
-   * starts the spool counts those of the start; a directory that is adopted later is counted here.
-   */
+  /** Events, by topic, that earlier processes persisted and that were not done when this one opened their directories. */
   get recoveredEvents(): ReadonlyMap<string, number> {
     return this.#recovered;
   }
@@ -104,7 +109,7 @@ export class Spool implements Component {
     this.#state = "open";
     this.#metrics.spoolBytesLimit.with().set(this.#options.bytesMax);
     this.#held = [...(this.#options.adopt ?? [])];
-    await this.#adoptHeld(false);
+    await this.#adoptHeld();
     this.#tick();
   }
 
@@ -125,6 +130,15 @@ export class Spool implements Component {
     }
     const pending = new PendingBatch(this.#pending, batch, settler, topic, lane, nowMs);
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
+  }
+
+  /**
+   * Why a client's batch of this size finds no room now, if it does not: RESOURCE_EXHAUSTED, with a delay. One that is larger
+   * than the cap could wait for ever, and is tried by record batches.
+   */
+  refusal(bytes: number): IngestError | undefined {
+    if (bytes > this.#options.bytesMax) return this.#own.refusal;
+    return this.#refusalOfCap(bytes) ?? this.#own.refusal;
   }
 
   /**
@@ -151,6 +165,27 @@ export class Spool implements Component {
   /** The random id of the spool that the batch lies in. */
   spoolIdOf(entry: LaneEntry): Buffer {
     return this.#logs.get(entry.segment.dir)?.spoolId ?? this.#own.spoolId;
+  }
+
+  /** How the batch, or its parts for single partitions, were sent before; empty if they never were. */
+  stampsOf(entry: LaneEntry): readonly Stamp[] {
+    return this.#logs.get(entry.segment.dir)?.stamps.get(entry.sequence) ?? [];
+  }
+
+  /**
+   * Remembers how the batch, or its part for a partition, is going to be sent. Calls back in a later turn, when that is on
+   * disk together with everything that was said before to be in Kafka; or cannot be, which costs duplicates after a crash.
+   */
+  keepStamp(entry: LaneEntry, stamp: Omit<Stamp, "batch">, kept: () => void): void {
+    const own = this.#logs.get(entry.segment.dir);
+    if (own === undefined) {
+      this.#clock.setImmediate(kept);
+      return;
+    }
+    // What is in Kafka and not marked yet may lie in the directories of other workers too.
+    const others = [...this.#logs.values()].filter((log) => log !== own && log.hasMarkers);
+    if (others.length === 0) own.appendStamp({ batch: entry.sequence, ...stamp }, kept);
+    else void Promise.all(others.map((log) => log.flush())).then(() => this.keepStamp(entry, stamp, kept));
   }
 
   /** Kafka has the batch, all of it. */
@@ -199,10 +234,8 @@ export class Spool implements Component {
   }
 
   #newLog(dir: string): SegmentLog {
-    const { bytesMax } = this.#options;
-    // Space comes back by segments, so a small cap needs small ones.
-    const segmentBytes = Math.min(this.#options.segmentBytes, Math.max(SEGMENT_BYTES_MIN, bytesMax / 4));
     const bytesGauge = this.#metrics.spoolBytes.with();
+    const segmentBytes = this.#segmentBytes;
     return new SegmentLog(this.#dependencies, { dir, kind: SegmentKind.SPOOL, segmentBytes, bytesGauge });
   }
 
@@ -215,12 +248,19 @@ export class Spool implements Component {
       const message = `a record batch of ${batch.bytes.length} bytes is too large to be persisted: send fewer events at once`;
       return new IngestError(Code.INVALID_ARGUMENT, message, { reason: Reason.TOO_LARGE });
     }
+    return this.#refusalOfCap(headAndBytes);
+  }
+
+  /** The delay is what it takes until as many segments are done as are in the way. */
+  #refusalOfCap(bytes: number): IngestError | undefined {
+    if (!this.#isFull(bytes)) return undefined;
     const { bytesMax } = this.#options;
-    if (!this.#isFull(headAndBytes)) return undefined;
-    this.#refusedBytes = headAndBytes;
+    this.#refusedBytes = bytes;
     this.#own.releaseSpace();
+    const segments = Math.ceil((this.#own.bytes + bytes - bytesMax) / this.#segmentBytes);
     const message = `the spool is full (SPOOL_BYTES_MAX: ${bytesMax} bytes for this worker): send later, when Kafka has taken some of it, or raise SPOOL_BYTES_MAX; nothing of the batch is stored`;
-    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs: CAP_RETRY_MS });
+    const retryDelayMs = this.#rate.retryDelayMs(segments * this.#segmentBytes);
+    return new IngestError(Code.RESOURCE_EXHAUSTED, message, { retryable: true, retryDelayMs });
   }
 
   /** Would a batch of this size be too much? */
@@ -228,8 +268,8 @@ export class Spool implements Component {
     return this.#own.bytes + bytes > this.#options.bytesMax;
   }
 
-  /** Opens a directory and takes its batches into the backlog. Resolves with the events, by topic. */
-  async #open(log: SegmentLog): Promise<ReadonlyMap<string, number>> {
+  /** Opens a directory and takes its batches into the backlog. */
+  async #open(log: SegmentLog): Promise<void> {
     const lanes = new Map<string, Map<number, Lane>>();
     await log.open((entry, segment) => {
       const { persistedAtMs, topic, partition, count } = decodeBatch(entry.payload);
@@ -241,20 +281,23 @@ export class Spool implements Component {
       lane.push({ order: sequence, sequence, persistedAtMs, segment, position, bytes, count });
     });
     this.#logs.set(log.dir, log);
-    const events = this.backlogs.adopt([...lanes.values()].flatMap((partitions) => [...partitions.values()]));
-    for (const [topic, count] of events) this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
+    const { events, bytes } = this.backlogs.adopt(
+      [...lanes.values()].flatMap((partitions) => [...partitions.values()]),
+    );
+    if (log === this.#own) this.#rate.added(bytes);
+    for (const [topic, count] of events) {
+      this.#recovered.set(topic, (this.#recovered.get(topic) ?? 0) + count);
+      this.#metrics.eventsRecovered.with(topic).inc(count);
+    }
     const total = [...events.values()].reduce((sum, count) => sum + count, 0);
     if (total > 0) this.#log.info({ dir: log.dir, events: total, bytes: log.bytes }, "spooled events are taken over");
-    return events;
   }
 
-  /** @param late after the start, so that nobody looks at `recoveredEvents` any more. */
-  async #adoptHeld(late: boolean): Promise<void> {
+  async #adoptHeld(): Promise<void> {
     for (const dir of this.#held) {
       if (this.#state !== "open") return;
       try {
-        const events = await this.#open(this.#newLog(dir));
-        if (late) for (const [topic, count] of events) this.#metrics.eventsRecovered.with(topic).inc(count);
+        await this.#open(this.#newLog(dir));
       } catch (error) {
         this.#log.warn({ dir, err: error }, "the spool of a worker that is gone cannot be adopted yet");
         continue;
@@ -274,6 +317,7 @@ export class Spool implements Component {
     topic.spooled.dec(entry.count);
     topic.forwarded.inc(entry.count - deadLettered);
     topic.deadLettered.inc(deadLettered);
+    if (entry.segment.dir === this.#own.dir) this.#rate.drained(entry.bytes);
     if (this.#isFull(this.#refusedBytes)) this.#own.releaseSpace();
     this.backlogs.tellIfCaughtUp(topic, lane);
   }
@@ -287,7 +331,7 @@ export class Spool implements Component {
     for (const log of this.#logs.values()) void log.verify();
     this.#ticks++;
     if (this.#held.length > 0 && this.#ticks % ADOPT_TICKS === 0) {
-      this.#adopting = this.#adopting.then(() => this.#adoptHeld(true));
+      this.#adopting = this.#adopting.then(() => this.#adoptHeld());
     }
     this.#timer = this.#clock.setTimeout(() => this.#tick(), TICK_MS);
     this.#timer.unref?.();

@@ -2,31 +2,21 @@
 
 import { readFileSync } from "node:fs";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
-import { createMetrics, definitions } from "../telemetry/metrics.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
-import { SeriesSum, SlotMetrics } from "../telemetry/slot.ts";
+import { SlotMetrics } from "../telemetry/slot.ts";
+import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
 export const SUPERVISOR = "supervisor";
-
-/** The ledger's terms, in the order in which they are shown. */
-const LEDGER = [
-  "sluice_events_received_total",
-  "sluice_events_stored_total",
-  "sluice_events_failed_total",
-  "sluice_events_in_flight",
-  "sluice_events_recovered",
-  "sluice_events_forwarded_total",
-  "sluice_events_dead_lettered_total",
-  "sluice_events_spooled",
-] as const;
 
 /**
  * Events in flight in a process that died got no answer, and nobody else can tell their outcome. What it had in the spool is
  * its successor's opening balance.
  */
-const SETTLEMENT = {
+export const SETTLEMENT = {
   orphans: { gauge: "sluice_events_in_flight", counter: "sluice_events_failed_total", label: "worker_died" },
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };
@@ -72,29 +62,36 @@ export function scrapeDefinitions(): MetricDefinition[] {
 const READ_INTERVAL_MS = 1_000;
 
 export class SupervisorMetrics {
+  readonly ledger: ServiceLedger;
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
   readonly #families = createFamilies();
+  readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
   readonly #up: (slot: number) => boolean;
   #processSnapshot: readonly MetricSnapshot[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** @param up whether the worker of a slot takes events now. */
-  constructor(workers: number, up: (slot: number) => boolean) {
+  constructor(workers: number, log: Logger, up: (slot: number) => boolean) {
     this.#up = up;
     this.#families.buildInfo.with(VERSION, process.version).set(1);
     for (let slot = 0; slot < workers; slot++) {
       this.#slots.push(new SlotMetrics(this.#definitions, SETTLEMENT));
       this.#families.restarts.with(String(slot));
     }
+    this.ledger = new ServiceLedger(log, this.#ledgerFamilies, this.#slots);
   }
 
-  /** Begins to read this process's own metrics, once a second: a scrape must not shorten another one's window. */
+  /**
+   * Begins to read this process's own metrics, once a second because a scrape must not shorten another one's window, and to
+   * check the ledger.
+   */
   start(): void {
     this.#process.start();
     const read = () => {
       this.#processSnapshot = this.#process.snapshot();
+      this.ledger.check();
     };
     read();
     this.#timer = setInterval(read, READ_INTERVAL_MS).unref();
@@ -119,7 +116,8 @@ export class SupervisorMetrics {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#up(slot) ? 1 : 0);
-    const supervisor = [...this.#processSnapshot, ...Object.values(this.#families).map((family) => family.snapshot())];
+    const families = [...Object.values(this.#families), ...Object.values(this.#ledgerFamilies)];
+    const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
       ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),
       { worker: SUPERVISOR, metrics: supervisor },
@@ -127,17 +125,4 @@ export class SupervisorMetrics {
     const { renderMetrics } = await import("../telemetry/render.ts");
     return await renderMetrics(this.#definitions, processes, openMetrics);
   }
-
-  /** The ledger's sums over workers and topics, by metric. */
-  ledger(): [name: string, events: number][] {
-    const all = this.#slots.flatMap((slot) => slot.snapshot());
-    return LEDGER.map((name) => [name, total(all.filter((metric) => metric.name === name))]);
-  }
-}
-
-function total(snapshots: readonly MetricSnapshot[]): number {
-  const sum = new SeriesSum();
-  for (const { series } of snapshots) for (const [, value] of series) sum.add([], value);
-  const value = sum.series[0]?.[1];
-  return typeof value === "number" ? value : 0;
 }

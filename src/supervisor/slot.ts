@@ -182,6 +182,8 @@ export class WorkerSlot implements ProfileSource {
   }
 
   #receive(living: Living, message: ToSupervisor, config: Config): void {
+    // What a dead process says late is about books that are closed, and its successor's may be open.
+    if (living !== this.#living) return;
     living.lastSeenMs = this.#clock.monotonic();
     switch (message.type) {
       case "hello":

@@ -20,6 +20,7 @@ import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
@@ -83,7 +84,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#workerEntry = options.workerEntry ?? MAIN;
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
-    this.#metrics = new SupervisorMetrics(config.workers, (index) => this.#slots[index]!.health().ready);
+    this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
     this.#profiler = new Profiler({
       intervalMicros: SUPERVISOR_INTERVAL_MICROS,
       restarted: () => {
@@ -110,12 +111,21 @@ class Supervisor implements SlotObserver, AdminState {
     this.#profiler.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
+    const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
     this.#metrics.stop();
-    return exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
+    const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
+    // A first start that failed has said so in its one line.
+    if (this.#neverReady.size === 0) {
+      const durationMs = Math.round(this.#clock.monotonic() - endingAtMs);
+      const settled = this.#drainIncomplete ? "not everything" : "everything";
+      const level = outcome === ExitCode.OK ? "info" : "error";
+      this.#log[level]({ durationMs, exitCode: outcome }, `ended: ${settled} that was taken is settled`);
+    }
+    return outcome;
   }
 
   // --- the workers
@@ -243,14 +253,19 @@ class Supervisor implements SlotObserver, AdminState {
   }
 
   ledger() {
-    return this.#metrics.ledger();
+    return this.#metrics.ledger.byTopic();
   }
 
   readiness(): Readiness {
     const healths = this.#slots.map((slot) => ({ worker: slot.name, ...slot.health() }));
     const each = healths.flatMap(({ worker, problems }) => problems.map((reason) => ({ worker, reason })));
     const whole = this.#ending ? [{ worker: undefined, reason: "draining" }] : [];
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each] };
+    const books = this.#metrics.ledger.findings.map((finding) =>
+      finding.worker === ALL_WORKERS
+        ? { worker: undefined, reason: ledgerProblem(finding) }
+        : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
+    );
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
   }
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {

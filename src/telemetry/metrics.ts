@@ -20,6 +20,18 @@ const time = (name: string, help: string, options: Options = {}): Family<TimeHis
 
 const TOPIC = { labels: ["topic"], perWorker: true } as const;
 
+/** What a process says of the ledger after each look at it; the supervisor has these too. */
+export function createLedgerMetrics() {
+  return {
+    ledgerMismatches: gauge(
+      "sluice_ledger_mismatches",
+      "Equations of the ledger that do not hold now: a worker's own, by topic; the supervisor's are those of each worker over all its processes and of the sum. 0 unless there is a bug.",
+      { perWorker: true },
+    ),
+    ledgerChecks: counter("sluice_ledger_checks_total", "Times the ledger was checked.", { perWorker: true }),
+  };
+}
+
 /** One worker's instruments. */
 export function createMetrics() {
   return {
@@ -50,6 +62,7 @@ export function createMetrics() {
       TOPIC,
     ),
     eventsSpooled: gauge("sluice_events_spooled", "Persisted events that are not in Kafka yet.", TOPIC),
+    ...createLedgerMetrics(),
 
     // Dead letters: what lies in the log now, and what operators did with it.
     deadLetters: gauge("sluice_dead_letters", "Events that lie in the dead-letter log.", TOPIC),

@@ -6,6 +6,7 @@ import { isLoopback } from "../../src/admin/loopback.ts";
 import { pprofRoutes } from "../../src/admin/pprof.ts";
 import { AdminServer } from "../../src/admin/server.ts";
 import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
+import { emptyLedger } from "../../src/telemetry/ledger.ts";
 import type { CaptureRequest, ProfileSource } from "../../src/profiling/collect.ts";
 import { profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
@@ -27,7 +28,7 @@ const source = (name: string): ProfileSource => ({
 const state: AdminState = {
   renderMetrics: async (openMetrics) => ({ contentType: "text/plain", body: `openMetrics=${openMetrics}` }),
   readiness: () => readiness,
-  ledger: () => [["sluice_events_received_total", 42]],
+  ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
   sources: () => [source("0"), source("1"), source("supervisor")],
   dropLetters: async (drop) => {
     drops.push(drop);
@@ -84,7 +85,7 @@ test("the page lists what there is, the ledger, and what is wrong", async () => 
   readiness = { ready: false, problems: [{ worker: "1", reason: "no broker <answers>" }] };
   const { text, headers } = await get("/");
   assert.match(headers.get("content-type") ?? "", /^text\/html/);
-  for (const shown of ["/metrics", "/readyz", "/debug/pprof/", "sluice_events_received_total", "42"])
+  for (const shown of ["/metrics", "/readyz", "/debug/pprof/", "clicks&lt;1&gt;", "42", "agrees"])
     assert.ok(text.includes(shown), shown);
   assert.ok(text.includes("worker 1: no broker &lt;answers&gt;"));
 });

@@ -18,6 +18,7 @@ test("the scenarios are described by their load", () => {
     "unary-100-1k": "64 unary callers × 100 events × 1024 B",
     "streams-1": "16 streams × window 64 × 1 event × 200 B",
     persisted: "16 streams × window 8 × 100 events × 200 B, on the spool without brokers",
+    durability: "16 streams × window 8 × 100 events × 200 B, PERSISTED and REPLICATED in turns",
     idle: "no load, two workers",
     ready: "from spawn to ready, two workers",
   });

@@ -306,7 +306,7 @@ async function startHolder(dataDir: string) {
     {
       renderMetrics: async () => ({ contentType: "text/plain", body: "" }),
       readiness: () => ({ ready: true, problems: [] }),
-      ledger: () => [],
+      ledger: () => new Map(),
       sources: () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),
     },

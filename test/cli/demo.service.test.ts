@@ -11,6 +11,7 @@ import { Files } from "./support.ts";
 
 const DEMO = join(import.meta.dirname, "../../scripts/demo.ts");
 const TIMEOUT_MS = 120_000;
+const NO_PROC = process.platform === "linux" ? false : "there is no /proc";
 
 interface Demo {
   readonly code: number | null;
@@ -113,5 +114,15 @@ test("a wrong configuration is one line per mistake", async () => {
       'demo: LINGER: "5" is not right; give a duration from 0ms to 60s with its unit (ms, s, m or h)',
       "",
     ].join("\n"),
+  );
+});
+
+test("a demo without a place for its data says so at once", { timeout: TIMEOUT_MS, skip: NO_PROC }, async () => {
+  // A system call that is tried again for ever would not notice a signal.
+  const { code, stderr } = await demo({ DATA_DIR: "/proc/sluice" }, []);
+  assert.equal(code, 1);
+  assert.equal(
+    stderr,
+    "demo: cannot write to /proc/sluice (ENOENT); set DATA_DIR to a directory that you may write to\n",
   );
 });

@@ -112,12 +112,106 @@ async function adminPort(t: TestContext, pages: Record<string, [status: number, 
   return config({ ADMIN_LISTEN: `127.0.0.1:${(server.address() as AddressInfo).port}` });
 }
 
-test("a service that is ready and whose ledger agrees is ok", async (t) => {
-  const metrics = 'sluice_events_received_total{topic="a"} 3\nsluice_events_in_flight{topic="a"} 3\n';
+const LEDGER = `
+sluice_events_received_total{topic="a",worker="0"} 3
+sluice_events_in_flight{topic="a",worker="0"} 3
+sluice_events_received_total{topic="a",worker="1"} 1200
+sluice_events_stored_total{topic="a",durability="persisted",worker="1"} 1200
+sluice_events_spooled{topic="a",worker="1"} 1200
+sluice_events_recovered{topic="b",worker="0"} 5
+sluice_events_forwarded_total{topic="b",worker="0"} 4
+sluice_events_dead_lettered_total{topic="b",worker="0"} 1
+sluice_ledger_mismatches{worker="0"} 0
+`;
+
+test("a service that is ready and whose ledger agrees is ok, by topic and worker and in sum", async (t) => {
+  const { adminListen } = await adminPort(t, {
+    "/readyz": [200, '{"ready":true,"problems":[]}'],
+    "/metrics": [200, LEDGER],
+  });
+  const [, ...ledger] = await checkService(adminListen);
+  assert.deepEqual(
+    ledger.map(({ level, subject, message }) => [level, subject, message]),
+    [
+      [
+        "ok",
+        "ledger of a, worker 0",
+        "agrees: 3 received = 0 stored + 0 failed + 3 in flight; 0 persisted + 0 recovered = 0 forwarded + 0 dead-lettered + 0 spooled",
+      ],
+      [
+        "ok",
+        "ledger of a, worker 1",
+        "agrees: 1,200 received = 1,200 stored + 0 failed + 0 in flight; 1,200 persisted + 0 recovered = 0 forwarded + 0 dead-lettered + 1,200 spooled",
+      ],
+      [
+        "ok",
+        "ledger of a",
+        "agrees: 1,203 received = 1,200 stored + 0 failed + 3 in flight; 1,200 persisted + 0 recovered = 0 forwarded + 0 dead-lettered + 1,200 spooled",
+      ],
+      [
+        "ok",
+        "ledger of b",
+        "agrees: 0 received = 0 stored + 0 failed + 0 in flight; 0 persisted + 5 recovered = 4 forwarded + 1 dead-lettered + 0 spooled",
+      ],
+      [
+        "ok",
+        "ledger",
+        "agrees: 1,203 received = 1,200 stored + 0 failed + 3 in flight; 1,200 persisted + 5 recovered = 4 forwarded + 1 dead-lettered + 1,200 spooled",
+      ],
+    ],
+  );
+});
+
+test("two workers that are wrong in opposite ways are found, though the sum agrees", async (t) => {
+  const metrics = `
+sluice_events_received_total{topic="a",worker="0"} 3
+sluice_events_received_total{topic="a",worker="1"} 3
+sluice_events_stored_total{topic="a",durability="replicated",worker="0"} 2
+sluice_events_stored_total{topic="a",durability="replicated",worker="1"} 4
+`;
   const { adminListen } = await adminPort(t, { "/readyz": [200, "{}"], "/metrics": [200, metrics] });
+  assert.deepEqual(levels(await checkService(adminListen)), ["ok", "error", "error", "ok", "ok"]);
+});
+
+test("what a ready service says is wrong, and what it finds in its own books, is told", async (t) => {
+  const problems = [{ worker: "0", reason: "the ledger of a does not agree: spooled 4 is not the 3 events" }];
+  const metrics = 'sluice_ledger_mismatches{worker="0"} 1\nsluice_ledger_mismatches{worker="supervisor"} 0\n';
+  const { adminListen } = await adminPort(t, {
+    "/readyz": [200, JSON.stringify({ ready: true, problems })],
+    "/metrics": [200, metrics],
+  });
   const findings = await checkService(adminListen);
-  assert.deepEqual(levels(findings), ["ok", "ok"]);
-  assert.equal(findings[1]?.message, "agrees: 3 received, 0 stored, 0 failed, 3 in flight, 0 in the spool");
+  assert.deepEqual(levels(findings), ["ok", "warning", "ok", "error"]);
+  assert.equal(findings[1]?.message, "worker 0: the ledger of a does not agree: spooled 4 is not the 3 events");
+  assert.equal(findings[3]?.message, "worker 0 finds 1 mismatch in its books");
+});
+
+test("what is wrong with a service that is ready is a warning, and so is a spool that is nearly full", async (t) => {
+  const problems = [{ worker: "1", reason: "spooled batches of topic t wait: there is no such topic" }];
+  const metrics = [
+    'sluice_spool_bytes{worker="0"} 799',
+    'sluice_spool_bytes{worker="1"} 800',
+    'sluice_spool_bytes_limit{worker="0"} 1000',
+    'sluice_spool_bytes_limit{worker="1"} 1000',
+  ];
+  const { adminListen } = await adminPort(t, {
+    "/readyz": [200, JSON.stringify({ ready: true, problems })],
+    "/metrics": [200, `${metrics.join("\n")}\n`],
+  });
+  const findings = await checkService(adminListen);
+  assert.deepEqual(
+    findings.slice(1).map(({ level, subject, message }) => [level, subject, message]),
+    [
+      ["warning", "service", "worker 1: spooled batches of topic t wait: there is no such topic"],
+      ["warning", "spool", "worker 1: 800 B of 1000 B are taken; a full spool refuses PERSISTED batches"],
+      [
+        "ok",
+        "ledger",
+        "agrees: 0 received = 0 stored + 0 failed + 0 in flight; 0 persisted + 0 recovered = 0 forwarded + 0 dead-lettered + 0 spooled",
+      ],
+    ],
+  );
+  assert.equal(findings[0]?.level, "ok");
 });
 
 test("a service that is not ready says why, and a ledger that does not agree is an error", async (t) => {
@@ -128,10 +222,11 @@ test("a service that is not ready says why, and a ledger that does not agree is 
   });
   const findings = await checkService(adminListen);
   assert.deepEqual(
-    findings.map(({ level, message }) => [level, message]),
+    findings.map(({ level, subject, message }) => [level, subject, message]),
     [
-      ["error", "not ready: draining; worker 1: no broker answers"],
-      ["error", "received 3 is not stored 0 + failed 0 + in flight 0"],
+      ["error", "service", "not ready: draining; worker 1: no broker answers"],
+      ["error", "ledger of a", "received 3 is not stored 0 + failed 0 + in flight 0"],
+      ["error", "ledger", "received 3 is not stored 0 + failed 0 + in flight 0"],
     ],
   );
 });

@@ -143,7 +143,8 @@ describe("a batch that is not a valid message is refused as a whole", () => {
     const status = await client.unary(PUBLISH, Buffer.alloc(4 * 1024 * 1024 + 1));
     assert.deepEqual(status, {
       code: Code.RESOURCE_EXHAUSTED,
-      message: "Received message larger than max (4194305 vs 4194304)",
+      message:
+        "the message has 4194305 bytes, and the limit is 4194304 (GRPC_MESSAGE_BYTES_MAX): send smaller batches, or raise it",
       violations: [],
       retryDelayMs: undefined,
     });

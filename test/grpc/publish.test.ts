@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, timestampMs } from "@bufbuild/protobuf/wkt";
@@ -10,6 +13,8 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
+  HealthListRequestSchema,
+  HealthListResponseSchema,
 } from "../../src/gen/grpc/health/v1/health_pb.js";
 import {
   ServerReflectionRequestSchema,
@@ -104,6 +109,30 @@ test("health answers for the server and for each service, and knows no other", a
   assert.equal((await check("")).status, ServingStatus.SERVING);
   assert.equal((await check("sluice.v1.EventIngest")).status, ServingStatus.SERVING);
   await assert.rejects(check("sluice.v1.Other"), { message: /service "sluice.v1.Other" is not served here/ });
+  const { statuses } = await client.call(
+    "/grpc.health.v1.Health/List",
+    HealthListRequestSchema,
+    create(HealthListRequestSchema),
+    HealthListResponseSchema,
+  );
+  assert.deepEqual(
+    new Map(Object.entries(statuses).map(([service, { status }]) => [service, status])),
+    new Map([
+      ["", ServingStatus.SERVING],
+      ["sluice.v1.EventIngest", ServingStatus.SERVING],
+    ]),
+  );
+});
+
+test("a data directory that cannot be read is one sentence that says what it has to be", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  t.after(() => rm(dir, { recursive: true }));
+  const file = join(dir, "file");
+  await writeFile(file, "");
+  await assert.rejects(startInProcess({ DATA_DIR: file }), {
+    name: "IngestError",
+    message: /^DATA_DIR: cannot read .*file: ENOTDIR.*; give a directory that this user may read and write$/,
+  });
 });
 
 test("reflection lists the services and gives a file with all that it imports, in both versions", async () => {

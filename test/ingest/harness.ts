@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Code, IngestError, Reason } from "../../src/errors.ts";
 import { Batch, Durability, type Responder } from "../../src/ingest/batch.ts";
-import { Pipeline, type BatchSink, type PipelineOptions } from "../../src/ingest/pipeline.ts";
+import { type BatchSink, Pipeline, type PipelineOptions } from "../../src/ingest/pipeline.ts";
 import type { BatchSettler, SealedBatch, TopicInfo } from "../../src/ingest/producer.ts";
 import type { TopicSource } from "../../src/ingest/topics.ts";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
@@ -51,6 +51,8 @@ export class FakeSink implements BatchSink {
   readonly all: Sent[] = [];
   /** What nobody has taken out yet, oldest first. */
   readonly sent: Sent[] = [];
+  /** Why batches are refused before they are begun. */
+  refuses: IngestError | undefined;
   readonly #journal: Sent[];
 
   /** @param journal where everything is noted that goes to this sink and to others. */
@@ -63,6 +65,10 @@ export class FakeSink implements BatchSink {
     this.all.push(sent);
     this.#journal.push(sent);
     this.sent.push(sent);
+  }
+
+  refusal(): IngestError | undefined {
+    return this.refuses;
   }
 
   /** The oldest that was not taken out. */
@@ -251,6 +257,8 @@ export class Harness {
   assertBalanced(): void {
     const { received, stored, failed, inFlight } = this.ledger();
     assert.equal(received, stored + failed + inFlight);
+    const held = [...this.pipeline.heldEvents().values()].reduce((sum, events) => sum + events, 0);
+    assert.deepEqual([held, this.pipeline.unansweredEvents], [inFlight, inFlight], "what is in flight is there");
   }
 
   /** Nothing is under way, and nothing was kept. */

@@ -145,3 +145,24 @@ test("each stage is timed: admitted, queued, produced, acknowledged", () => {
   );
   assert.deepEqual(seconds, { admitted: 0, queued: 0.017, produced: 0.02, acknowledged: 0.037 });
 });
+
+test("a batch whose durability has no room is refused whole, before anything of it is counted", () => {
+  const harness = new Harness();
+  const full = new IngestError(Code.RESOURCE_EXHAUSTED, "full", { retryable: true, retryDelayMs: 700 });
+  harness.persisted.refuses = full;
+  const publish = (durability: Durability, events: readonly { readonly value: Buffer }[]) =>
+    harness.publish({ sequence: 9n, topic: "t", durability, events });
+  const refused = publish(Durability.PERSISTED, [{ value: Buffer.from("v") }]);
+  assert.deepEqual([refused.refusal, refused.batch?.sequence], [full, 9]);
+  assert.equal(harness.ledger().received, 0);
+  harness.assertIdle();
+  assert.equal(publish(Durability.PERSISTED, []).answer.stored, 0);
+  const other = publish(Durability.REPLICATED, [{ value: Buffer.from("v") }]);
+  harness.persisted.refuses = undefined;
+  const later = publish(Durability.PERSISTED, [{ value: Buffer.from("v") }]);
+  harness.turn();
+  harness.replicated.storeAll(5);
+  harness.persisted.storeAll();
+  assert.deepEqual([other.answer.stored, later.answer.stored], [1, 1]);
+  harness.assertIdle();
+});

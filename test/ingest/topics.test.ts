@@ -14,7 +14,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { JAVA_VECTORS } from "../wire/java-vectors.ts";
 import { decode, recordOf, transcode } from "../wire/records.ts";
 import { encodeRequest, type TestEvent } from "../wire/requests.ts";
-import { FakeTopics, Harness, microtasks, Outcome, seededRandom, TOPIC } from "./harness.ts";
+import { FakeTopics, Harness, microtasks, Outcome } from "./harness.ts";
 
 function publish(harness: Harness, topic: string, events: readonly TestEvent[]): Outcome {
   const outcome = new Outcome();
@@ -200,8 +200,7 @@ test("an unassigned batch is divided by the Java client's partitions, in order, 
     { key: Buffer.from(key), value: Buffer.from(`b${i}`) },
   ]);
   const bytes = transcode(encodeRequest({ topic: "t", events }), nowMs);
-  const topic = { name: "t", ...TOPIC, partitions: 5 };
-  const batches = repartition({ topic: "t", partition: -1, count: events.length, bytes }, topic, seededRandom(1));
+  const batches = repartition({ topic: "t", partition: -1, count: events.length, bytes }, 5, 0.7);
   const keyless = batches.filter(({ bytes }) => decode(bytes).some(({ key }) => key === null));
   assert.equal(keyless.length, 1);
   for (const { partition, bytes, count } of batches) {

@@ -56,7 +56,8 @@ function fixture(partitions = 1) {
     metrics,
     producer,
     fallback,
-    repartition: (batch: SealedBatch, topic: Parameters<typeof repartition>[1]) => repartition(batch, topic, () => 0),
+    repartition,
+    random: () => 0,
   };
   return { producer, logged, metrics, sink: new DeadLetterTopic(dependencies, TOPIC) };
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import pino from "pino";
 import { Reason } from "../../src/errors.ts";
-import { type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
+import { type SealedBatch, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
 import { readDeadLetters } from "../../src/spool/dead-letter-reader.ts";
 import { DeadLetters } from "../../src/spool/dead-letters.ts";
 import { Forwarder, type ForwarderOptions } from "../../src/spool/forwarder.ts";
 import type { DeadLetter } from "../../src/spool/letter.ts";
-import { silentLogger } from "../../src/telemetry/log.ts";
+import { type Logger, silentLogger } from "../../src/telemetry/log.ts";
 import { DIR, settle, type SpoolFixture, startSpool, stopSpool } from "./support/fixtures.ts";
 import { FakeProducer, refusal, retryable } from "./support/fake-producer.ts";
 import { MemoryFileSystem } from "./support/memory-file-system.ts";
@@ -20,11 +21,11 @@ interface ForwarderFixture extends SpoolFixture {
 }
 
 /** Splits "p1:a,p0:b" into the batches "a" for partition 1 and "b" for partition 0. */
-function repartition(batch: SealedBatch, topic: TopicInfo): SealedBatch[] {
+function repartition(batch: SealedBatch, partitions: number): SealedBatch[] {
   const parts = batch.bytes.toString().split(",");
   return parts.map((part) => {
     const [partition, text] = part.slice(1).split(":") as [string, string];
-    assert.ok(Number(partition) < topic.partitions);
+    assert.ok(Number(partition) < partitions);
     return {
       topic: batch.topic,
       partition: Number(partition),
@@ -38,9 +39,10 @@ async function startForwarder(
   spool: SpoolFixture,
   producer = new FakeProducer(),
   options: ForwarderOptions = {},
+  log: Logger = silentLogger(),
 ): Promise<ForwarderFixture> {
   const { fs, clock, metrics } = spool;
-  const dependencies = { log: silentLogger(), metrics, clock, fs };
+  const dependencies = { log, metrics, clock, fs };
   const deadLetters = new DeadLetters(dependencies, { dir: LETTERS, segmentBytes: 1e6 });
   await deadLetters.start();
   const forwarder = new Forwarder({ ...dependencies, spool: spool.spool, producer, deadLetters, repartition }, options);
@@ -172,9 +174,23 @@ test("a topic that does not exist waits, is a problem, and holds up no other top
     spool.append(`o${i}`, { topic: "orders" });
   }
   await settle();
-  const { forwarder, clock } = await startForwarder(spool, producer);
+  const lines: string[] = [];
+  const log = pino({ level: "warn", base: null, timestamp: false }, { write: (line) => void lines.push(line) });
+  const { forwarder, clock } = await startForwarder(spool, producer, {}, log);
   await settle();
   assert.deepEqual(producer.log.get("orders 0"), ["o0", "o1", "o2"]);
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line) as unknown),
+    [
+      {
+        level: 40,
+        topic: "clicks",
+        reason: "topic clicks does not exist: create it",
+        msg: "spooled batches of a topic wait; they are tried again",
+      },
+    ],
+    "one line, without a stack",
+  );
   assert.deepEqual(forwarder.health().problems, [
     "spooled batches of topic clicks wait: topic clicks does not exist: create it",
   ]);

@@ -1,7 +1,7 @@
 // The real disk, through the same interface as the simulated one.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -57,6 +57,29 @@ test("a directory is created with its parents", async (t) => {
   await makeDurableDirectory(fs, dir);
   assert.ok(statSync(dir).isDirectory());
   await makeDurableDirectory(fs, dir);
+});
+
+test("a directory tells the first one that it made, and nothing where all were there", async (t) => {
+  const dir = temporary(t);
+  const [first, second] = await Promise.all([
+    fs.makeDirectory(join(dir, "a", "b", "c")),
+    fs.makeDirectory(join(dir, "a", "b", "c")),
+  ]);
+  assert.ok([first, second].includes(join(dir, "a")));
+  assert.ok(statSync(join(dir, "a", "b", "c")).isDirectory());
+  assert.equal(await fs.makeDirectory(join(dir, "a", "b", "c")), undefined);
+  assert.equal(await fs.makeDirectory(join(dir, "a", "d")), join(dir, "a", "d"));
+});
+
+test("a directory that cannot be made tells what the system said", async (t) => {
+  const dir = temporary(t);
+  writeFileSync(join(dir, "file"), "");
+  symlinkSync("nowhere", join(dir, "link"));
+  await assert.rejects(fs.makeDirectory(join(dir, "file")), { code: "EEXIST" });
+  await assert.rejects(fs.makeDirectory(join(dir, "file", "a", "b")), { code: "ENOTDIR" });
+  await assert.rejects(fs.makeDirectory(join(dir, "link", "a")), { code: "EEXIST" });
+  // /proc takes no directories and says ENOENT, which looks as if a parent were missing.
+  if (process.platform === "linux") await assert.rejects(fs.makeDirectory("/proc/sluice/a"), { code: "ENOENT" });
 });
 
 test("a spool on a real disk: stored, read beside it, refused to a second one, there after a restart, gone when forwarded", async (t) => {

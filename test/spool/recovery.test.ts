@@ -385,8 +385,11 @@ test("under which producer ids batches were sent is there after a restart, for t
     [2, 11],
     [2, 12],
   ] as const) {
-    first.appendStamp({ ...stamp, batch, baseSequence }, listener);
+    let kept = false;
+    first.appendStamp({ ...stamp, batch, baseSequence }, () => (kept = true));
+    assert.equal(kept, false);
     await settle(5);
+    assert.ok(kept);
   }
   first.markForwarded(states.get(1)!, 1);
   await first.flush();

@@ -199,6 +199,36 @@ test("beyond SPOOL_BYTES_MAX a batch is refused, and what is forwarded makes roo
   assert.equal(metrics.spoolBytesLimit.with().value, 1000);
 });
 
+test("a full spool says when to come back: when the segments in the way will be done, at the recent rate", async () => {
+  const text = (i: number) => String(i).padEnd(39_000, "x");
+  // A segment is a quarter of the cap: 100,000 bytes.
+  const { spool, append, outcomes, clock } = await startSpool(new MemoryFileSystem(), { bytesMax: 400_000 });
+  for (let i = 0; i < 10; i++) {
+    append(text(i));
+    await settle();
+  }
+  append(text(10));
+  await settle();
+  const delayOf = (i: number) => errorOf(outcomes, text(i)).retryDelayMs!;
+  assert.ok(delayOf(10) >= 100 && delayOf(10) <= 150, "nothing is known of the rate yet");
+  // Not as much as lets a segment go.
+  for (let i = 0; i < 2; i++) {
+    await clock.advance(1_000);
+    forwardNext(spool);
+  }
+  append(text(11));
+  await settle();
+  const expected = 100_000 / 39;
+  assert.ok(delayOf(11) > expected * 0.79 && delayOf(11) < expected * 1.21, `${delayOf(11)} ms`);
+  assert.equal(spool.refusal(1), undefined);
+  assert.equal(spool.refusal(39_000)?.code, Code.RESOURCE_EXHAUSTED);
+  assert.equal(spool.refusal(400_001), undefined, "it would never fit in one piece");
+  await clock.advance(20_000);
+  append(text(12));
+  await settle();
+  assert.ok(delayOf(12) >= 15_000 && delayOf(12) <= 25_000, `${delayOf(12)} ms after 20 s without progress`);
+});
+
 test("a full disk refuses with RESOURCE_EXHAUSTED, and nothing of what it refused is ever stored", async () => {
   const first = await startSpool(new MemoryFileSystem());
   first.append("a");

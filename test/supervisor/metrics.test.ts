@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { SnapshotDelta } from "../../src/telemetry/delta.ts";
 import { TIME_BUCKETS, type MetricDefinition, type MetricSnapshot } from "../../src/telemetry/instruments.ts";
-import { createMetrics, definitions, snapshot } from "../../src/telemetry/metrics.ts";
+import { silentLogger } from "../../src/telemetry/log.ts";
+import { createLedgerMetrics, createMetrics, definitions, snapshot } from "../../src/telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../../src/telemetry/process.ts";
 import { renderMetrics } from "../../src/telemetry/render.ts";
 import { SlotMetrics } from "../../src/telemetry/slot.ts";
-import { scrapeDefinitions } from "../../src/supervisor/metrics.ts";
+import { ServiceLedger } from "../../src/supervisor/ledger.ts";
+import { scrapeDefinitions, SETTLEMENT } from "../../src/supervisor/metrics.ts";
 
 const define = (
   name: string,
@@ -109,6 +111,58 @@ test("what a dead process left in the spool is not counted again when its succes
   assert.deepEqual(recovered(), [[["a"], -3]], "persisted 3 more than it was: until they are found, they are missing");
   slot.update([{ name: "x_recovered", series: [[["a"], 8]] }]);
   assert.deepEqual(recovered(), [[["a"], 5]]);
+});
+
+test("the ledger of a slot agrees over the deaths of its processes, and what does not add up stays seen", () => {
+  const slots = [0, 1].map(() => new SlotMetrics(scrapeDefinitions(), SETTLEMENT));
+  const metrics = createLedgerMetrics();
+  const ledger = new ServiceLedger(silentLogger(), metrics, slots);
+  const worker = () => {
+    const process = createMetrics();
+    process.eventsReceived.with("a").inc(10);
+    process.eventsStored.with("a", "persisted").inc(6);
+    process.eventsFailed.with("a", "too_large").inc(1);
+    process.eventsInFlight.with("a").inc(3);
+    process.eventsForwarded.with("a").inc(2);
+    process.eventsSpooled.with("a").inc(4);
+    return process;
+  };
+  const check = () => {
+    ledger.check();
+    return ledger.findings.map(({ worker, topic, equation }) => [worker, topic, equation]);
+  };
+  for (const slot of slots) slot.update(snapshot(worker()));
+  assert.deepEqual(check(), []);
+  slots[0]!.retire();
+  assert.deepEqual(check(), [], "nobody has found yet what it left in the spool");
+  const next = worker();
+  next.eventsRecovered.with("a").inc(4);
+  next.eventsSpooled.with("a").inc(4);
+  slots[0]!.update(snapshot(next));
+  assert.deepEqual(check(), []);
+  assert.deepEqual(ledger.byTopic().get("a"), {
+    received: 30,
+    stored: 18,
+    failed: 6,
+    inFlight: 6,
+    persisted: 18,
+    recovered: 0,
+    forwarded: 6,
+    deadLettered: 0,
+    spooled: 12,
+  });
+  next.eventsDeadLettered.with("a").inc(1);
+  slots[0]!.update(snapshot(next));
+  const equation = "persisted + recovered = forwarded + dead_lettered + spooled";
+  const wrong = [
+    ["0", "a", equation],
+    ["all", "all topics", equation],
+  ];
+  assert.deepEqual(check(), wrong);
+  slots[0]!.retire();
+  assert.deepEqual(check(), wrong);
+  assert.equal(metrics.ledgerMismatches.with().value, 2);
+  assert.equal(metrics.ledgerChecks.with().value, 5);
 });
 
 test("a metric that did not change is not pushed again, a series that was removed is", () => {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setTimeout } from "node:timers/promises";
 import test from "node:test";
+import { checkService } from "../../src/cli/doctor/service.ts";
 import { ExitCode } from "../../src/supervisor/exit-codes.ts";
 import { eventually, logLines, runServiceToEnd, type RunningService, spawnService } from "../support/service.ts";
 import { command, FIXTURE, readiness, scrape, startFixture } from "./fixture/client.ts";
@@ -23,8 +24,8 @@ test("a worker that dies is started again on the same port, and no counter goes 
   assert.notEqual(second.pid, first?.pid);
   const metrics = await eventually("the new count is added", async () => {
     const now = await scrape(service);
-    assert.ok(now.get(received)! >= 5);
-    return now.get(received) === 7 && now;
+    assert.ok(now.get(received)! >= 8);
+    return now.get(received) === 10 && now;
   });
   assert.equal(metrics.get(restarts), 1);
   assert.equal(metrics.get('sluice_worker_up{worker="0"}'), 1);
@@ -93,6 +94,50 @@ test("readiness tells a worker's own problem, and a worker that says nothing", a
   }
 });
 
+test("a ledger that does not agree is a log line, a metric, a detail of readiness and a finding of the doctor", async () => {
+  await using service = await startFixture({ WORKERS: "2" });
+  await bothPids(service);
+  const taker = await command(service, "mistake 4");
+  const worker = String(taker!.index);
+  const state = await eventually("the mistake is told", async () => {
+    const now = await readiness(service);
+    return now.problems.length > 0 && now;
+  });
+  const what = "received 4 is not stored 0 + failed 0 + in flight 0";
+  assert.deepEqual(state, {
+    status: 200,
+    ready: true,
+    problems: [
+      { worker, reason: `over all its processes, the ledger of t does not agree: ${what}` },
+      { reason: `the ledger of all topics does not agree: ${what}` },
+    ],
+  });
+  assert.equal((await scrape(service)).get('sluice_ledger_mismatches{worker="supervisor"}'), 2);
+  const checks = 'sluice_ledger_checks_total{worker="supervisor"}';
+  const before = (await scrape(service)).get(checks)!;
+  await eventually("it is checked again", async () => (await scrape(service)).get(checks)! > before + 1);
+  assert.deepEqual(
+    logLines(service.stderr())
+      .filter(({ level }) => level === "error")
+      .map(({ msg, worker, topic, left, right, difference }) => ({ msg, worker, topic, left, right, difference })),
+    [
+      { msg: "the ledger does not agree", worker, topic: "t", left: 4, right: 0, difference: 4 },
+      { msg: "the ledger does not agree", worker: "all", topic: "all topics", left: 4, right: 0, difference: 4 },
+    ],
+  );
+  const { hostname, port } = new URL(service.adminUrl);
+  const findings = await checkService({ host: hostname, port: Number(port) });
+  assert.deepEqual(
+    findings.filter(({ level }) => level === "error").map(({ subject, message }) => `${subject}: ${message}`),
+    [
+      `ledger of t, worker ${worker}: ${what}`,
+      `ledger of t: ${what}`,
+      `ledger: ${what}`,
+      "ledger: the supervisor finds 2 mismatches in its books",
+    ],
+  );
+});
+
 test("a worker that dies again and again ends the whole, after the others were drained", async () => {
   const { code, stdout, stderr } = await runServiceToEnd({
     entry: FIXTURE,
@@ -107,6 +152,16 @@ test("a worker that dies again and again ends the whole, after the others were d
   ]);
 });
 
+/** The last line of the log tells how it ended. */
+function assertEnded(service: RunningService, level: string, msg: string, exitCode: number): void {
+  const last = logLines(service.stderr()).at(-1);
+  assert.deepEqual(
+    { level: last?.["level"], msg: last?.["msg"], exitCode: last?.["exitCode"] },
+    { level, msg, exitCode },
+  );
+  assert.equal(typeof last?.["durationMs"], "number");
+}
+
 test("SIGTERM drains every worker and ends with 0", async () => {
   const service = await startFixture({ WORKERS: "2", FAKE_DRAIN: "slow" });
   const stopped = service.stop();
@@ -117,11 +172,13 @@ test("SIGTERM drains every worker and ends with 0", async () => {
   assert.deepEqual(state.problems[0], { reason: "draining" });
   assert.deepEqual(await stopped, { code: ExitCode.OK, signal: null });
   assert.deepEqual(service.stdout().split("\n").sort(), ["", "drained 0", "drained 1"]);
+  assertEnded(service, "info", "ended: everything that was taken is settled", ExitCode.OK);
 });
 
 test("a worker that does not end after its drain deadline is killed, and the exit code tells", async () => {
   const service = await startFixture({ FAKE_DRAIN: "hang", DRAIN_TIMEOUT: "1s" });
   assert.deepEqual(await service.stop(), { code: ExitCode.DRAIN_INCOMPLETE, signal: null });
+  assertEnded(service, "error", "ended: not everything that was taken is settled", ExitCode.DRAIN_INCOMPLETE);
 });
 
 test("events without an answer at the end are an exit code", async () => {
@@ -132,7 +189,10 @@ test("events without an answer at the end are an exit code", async () => {
     logLines(service.stderr())
       .filter(({ level }) => level === "error")
       .map(({ msg, worker, events }) => ({ msg, worker, events })),
-    [{ msg: "worker ended with events unanswered", worker: 0, events: 1 }],
+    [
+      { msg: "worker ended with events unanswered", worker: 0, events: 1 },
+      { msg: "ended: not everything that was taken is settled", worker: undefined, events: undefined },
+    ],
   );
 });
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
-import { createService, type Service } from "../../src/service.ts";
+import { createService, type Environment, realEnvironment, type Service } from "../../src/service.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 
 export interface InProcessService extends AsyncDisposable {
@@ -13,12 +13,23 @@ export interface InProcessService extends AsyncDisposable {
   readonly dataDir: string;
 }
 
-/** @param env options over the defaults; ports are free ones, and the spool's directory is removed in the end. */
-export async function startInProcess(env: Readonly<Record<string, string>> = {}): Promise<InProcessService> {
+/**
+ * @param env options over the defaults; ports are free ones, and the spool's directory is removed in the end.
+ * @param environment what is not real.
+ */
+export async function startInProcess(
+  env: Readonly<Record<string, string>> = {},
+  environment: Partial<Environment> = {},
+): Promise<InProcessService> {
   const dataDir = env["DATA_DIR"] ?? (await mkdtemp(join(tmpdir(), "sluice-test-")));
   const loaded = loadConfig({ WORKERS: "1", GRPC_LISTEN: "127.0.0.1:0", ...env, DATA_DIR: dataDir });
   if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const service = createService({ config: loaded.config, workerIndex: 0, log: silentLogger() });
+  const service = createService({
+    config: loaded.config,
+    workerIndex: 0,
+    log: silentLogger(),
+    environment: { ...realEnvironment, ...environment },
+  });
   const stop = async (): Promise<void> => {
     await service.dispose();
     if (env["DATA_DIR"] === undefined) await rm(dataDir, { recursive: true, force: true });

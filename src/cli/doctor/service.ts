@@ -1,13 +1,16 @@
-// A service that runs here: is it ready, and does its ledger agree?
+// A service that runs here: is it ready, what is wrong with it, and has its spool room? Its ledger is ledger.ts's.
 
 import type { Address } from "../../config.ts";
 import { messageOf } from "../io.ts";
 import { reachable } from "../address.ts";
-import { ledgerMistakes, readLedger } from "../ledger.ts";
-import { formatCount } from "../table.ts";
+import { samples } from "../ledger.ts";
+import { formatSize } from "../table.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
+import { ledgerFindings } from "./ledger.ts";
 
 const TIMEOUT_MS = 3_000;
+/** From this share of its limit on a spool is worth a warning: there is still time to do something. */
+const NEARLY_FULL = 0.8;
 
 export async function checkService(adminListen: Address): Promise<Finding[]> {
   const subject = "service";
@@ -32,45 +35,50 @@ export async function checkService(adminListen: Address): Promise<Finding[]> {
       ),
     ];
   }
-  const findings = [readyFinding(address, readiness)];
+  const findings = readyFindings(address, readiness);
   const metrics = await get("/metrics").catch(() => undefined);
-  if (metrics?.status === 200) findings.push(ledgerFinding(metrics.body));
+  if (metrics?.status === 200) findings.push(...spoolFindings(metrics.body), ...ledgerFindings(metrics.body));
   return findings;
 }
 
-function readyFinding(address: string, { status, body }: { readonly status: number; readonly body: string }): Finding {
-  if (status === 200) return ok("service", `ready at ${address}`);
-  return error(
-    "service",
-    `not ready: ${problemsOf(body) ?? `${address}/readyz answers ${status}`}`,
-    "look at the service's log; the findings above may say why",
-  );
+function readyFindings(
+  address: string,
+  { status, body }: { readonly status: number; readonly body: string },
+): Finding[] {
+  const remedy = "look at the service's log; the findings above may say why";
+  const problems = problemsOf(body);
+  // A service that can take events is ready, whatever else is wrong with it.
+  if (status === 200)
+    return [ok("service", `ready at ${address}`), ...problems.map((problem) => warning("service", problem, remedy))];
+  const why = problems.length === 0 ? `${address}/readyz answers ${status}` : problems.join("; ");
+  return [error("service", `not ready: ${why}`, remedy)];
 }
 
 /** What /readyz says is wrong, if it is ours. */
-function problemsOf(body: string): string | undefined {
+function problemsOf(body: string): string[] {
   try {
-    const { problems } = JSON.parse(body) as { problems?: { worker?: string; reason?: string }[] };
-    return problems
-      ?.map(({ worker, reason }) => (worker === undefined ? reason : `worker ${worker}: ${reason}`))
-      .join("; ");
+    const { problems = [] } = JSON.parse(body) as { problems?: { worker?: string; reason: string }[] };
+    return problems.map(({ worker, reason }) => (worker === undefined ? reason : `worker ${worker}: ${reason}`));
   } catch {
-    return undefined;
+    return [];
   }
 }
 
-function ledgerFinding(metrics: string): Finding {
-  const ledger = readLedger(metrics);
-  const mistakes = ledgerMistakes(ledger);
-  if (mistakes.length > 0)
-    return error("ledger", mistakes.join("; "), "keep the logs and the data, and report it: events may be lost");
-  const { received, stored, failed, inFlight, spooled } = ledger;
-  const counts = [
-    `${formatCount(received)} received`,
-    `${formatCount(stored)} stored`,
-    `${formatCount(failed)} failed`,
-    `${formatCount(inFlight)} in flight`,
-    `${formatCount(spooled)} in the spool`,
-  ];
-  return ok("ledger", `agrees: ${counts.join(", ")}`);
+/** A warning for each worker whose spool is full or will be soon. */
+function spoolFindings(metrics: string): Finding[] {
+  const bytes = new Map<string, number>();
+  const limits = new Map<string, number>();
+  for (const { name, labels, value } of samples(metrics)) {
+    if (name === "sluice_spool_bytes") bytes.set(labels["worker"] ?? "", value);
+    if (name === "sluice_spool_bytes_limit") limits.set(labels["worker"] ?? "", value);
+  }
+  return [...limits].flatMap(([worker, limit]) => {
+    const taken = bytes.get(worker) ?? 0;
+    if (taken < limit * NEARLY_FULL) return [];
+    return warning(
+      "spool",
+      `worker ${worker}: ${formatSize(taken)} of ${formatSize(limit)} are taken; a full spool refuses PERSISTED batches`,
+      "see that Kafka takes what is spooled (KAFKA_BROKERS, and the findings above), or raise SPOOL_BYTES_MAX",
+    );
+  });
 }

@@ -1,6 +1,6 @@
 // What a partition queues and sends: a record batch, or the part of one that is still to be stored.
 
-import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
+import type { BatchSettler, ProducerStamp, SealedBatch } from "../../ingest/producer.ts";
 import { sliceRecordBatch } from "../../wire/record-batch.ts";
 import type { PartitionProducer } from "./partition.ts";
 
@@ -24,6 +24,10 @@ export interface Entry extends Position {
   readonly count: number;
   /** -1 until it is sent under the current epoch. */
   sequence: number;
+  /** The numbers of an earlier send, to be used again; undefined once they are. */
+  stamp: ProducerStamp | undefined;
+  /** Are its numbers on disk? A batch without a keeper, and a part of one, does not need that. */
+  stampKept: "no" | "pending" | "yes";
   /** It may be on the log although nobody said so. */
   unknown: boolean;
   sends: number;
@@ -32,7 +36,15 @@ export interface Entry extends Position {
   sentTo: number;
 }
 
-const NOT_SENT = { sequence: -1, unknown: false, sends: 0, corruptTries: 0, sentTo: -1 } as const;
+const NOT_SENT = {
+  sequence: -1,
+  stamp: undefined,
+  stampKept: "yes",
+  unknown: false,
+  sends: 0,
+  corruptTries: 0,
+  sentTo: -1,
+} as const;
 
 export function wholeEntry(
   partition: PartitionProducer,
@@ -40,8 +52,12 @@ export function wholeEntry(
   settler: BatchSettler,
   order: number,
 ): Entry {
-  const { bytes, count } = batch;
-  return { partition, batch, settler, bytes, first: 0, count, order, ...NOT_SENT };
+  const { bytes, count, stamps } = batch;
+  const entry: Entry = { partition, batch, settler, bytes, first: 0, count, order, ...NOT_SENT };
+  if (stamps === undefined) return entry;
+  // What was sent before is on disk as that, and may be on the log.
+  const { stamp } = stamps;
+  return { ...entry, stamp, stampKept: stamp === undefined ? "no" : "yes", unknown: stamp !== undefined };
 }
 
 /** Records [from, to) of an entry, in bytes of their own. What is not known of the whole is not known of the part. */

@@ -6,8 +6,10 @@
 //   five, because a broker without state for a producer id takes any first sequence, and one with state remembers five batches.
 // - After anything but a success, everything in flight comes home before the oldest batch is sent again, alone.
 // - Batches reach the log in the order of `enqueue`. Every record of each is settled once.
-// - An epoch is bumped locally: this producer id serves this partition only, so nobody else can be disturbed. What stands
-//   before the batch that made it necessary is acknowledged first, under the old epoch, because it may be on the log already.
+// - An epoch is bumped locally: a producer id serves one partition only, so nobody else can be disturbed. What stands before
+//   the batch that made it necessary is acknowledged first, under the old epoch, because it may be on the log already.
+//
+// Which numbers a batch gets, and when an epoch is over, is numbering.ts's.
 
 import { assert, Code, IngestError } from "../../errors.ts";
 import type { Clock } from "../../clock.ts";
@@ -15,26 +17,19 @@ import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
 import type { Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import { hasValidCrc, stampProducer } from "../../wire/record-batch.ts";
+import { hasValidCrc } from "../../wire/record-batch.ts";
 import { bytesOfRecords } from "../bytes-of-records.ts";
 import { actionFor, deniedError, errorName, rejectedError, tooLargeError } from "../errors.ts";
-import { type Entry, isBefore, partOf, type Position, wholeEntry } from "./entry.ts";
+import { type Entry, isBefore, partOf, wholeEntry } from "./entry.ts";
+import { Numbering } from "./numbering.ts";
 import type { PartitionResult } from "./produce.ts";
 
 const IN_FLIGHT_MAX = 5;
-const PRODUCER_EPOCH_MAX = 32_767;
-const SEQUENCES = 0x8000_0000;
 /** Without a batch for so long, a broker may forget a producer id (producer.id.expiration.ms is a day, unless it is set). */
 const STATE_TRUSTED_MS = 600_000;
 const CORRUPT_TRIES_MAX = 3;
 const BACKOFF_MS_MIN = 20;
 const BACKOFF_MS_MAX = 1_000;
-
-/** Where records begin that have a sequence and are not on the log: from here on, only a new epoch can be stored. */
-interface Hole extends Position {
-  /** True if they never were on the log, so that nothing behind them can be. */
-  readonly certain: boolean;
-}
 
 /** What a partition asks of those around it. Each may be called at any time, and answers later or not at all. */
 export interface PartitionHost {
@@ -69,19 +64,14 @@ export class PartitionProducer {
   /** Not in flight, in order. */
   readonly #queue: Entry[] = [];
   readonly #inFlight: Entry[] = [];
+  readonly #numbering: Numbering;
   #leader = -1;
   #leaderEpoch = -1;
-  #producerId: bigint | undefined;
-  #producerEpoch = 0;
-  #nextSequence = 0;
   #nextOrder = 0;
   #window = 1;
   #acknowledgedAtMs = 0;
   /** Everything in flight has to come home before anything is sent. */
   #comeHome = false;
-  #hole: Hole | undefined;
-  /** The producer id is another's: a new one is needed. */
-  #fenced = false;
   /** True while it waits before it tries again. */
   #blocked = false;
   #failuresInRow = 0;
@@ -92,6 +82,7 @@ export class PartitionProducer {
     this.partition = partition;
     this.#dependencies = dependencies;
     this.#queuedBytesGauge = dependencies.metrics.kafkaQueuedBytes.with();
+    this.#numbering = new Numbering(dependencies.metrics.kafkaPossibleDuplicates.with());
   }
 
   /** The broker that leads the partition; -1 if that is not known. */
@@ -132,11 +123,11 @@ export class PartitionProducer {
   }
 
   setProducerId(producerId: bigint, epoch: number): void {
-    assert(this.#inFlight.length === 0, "a producer id does not change under batches in flight");
-    this.#producerId = producerId;
-    this.#producerEpoch = epoch;
-    this.#nextSequence = 0;
-    this.#window = 1;
+    // Whoever asked may be gone meanwhile, and what goes next may have one.
+    if (this.#numbering.assign(producerId, epoch)) {
+      assert(this.#inFlight.length === 0, "a producer id does not change under batches in flight");
+      this.#window = 1;
+    }
     this.#dependencies.host.ready(this);
   }
 
@@ -145,19 +136,22 @@ export class PartitionProducer {
     const entry = this.#queue[0];
     if (entry === undefined || this.#leader < 0 || this.#blocked) return undefined;
     if (this.#inFlight.length >= this.#window) return undefined;
-    if (this.#inFlight.length > 0 && (this.#comeHome || this.#fenced || this.#hole !== undefined)) return undefined;
+    if (this.#inFlight.length > 0 && (this.#comeHome || this.#numbering.isOver)) return undefined;
     if (this.#inFlight.length === 0) this.#allHome(entry);
-    if (this.#producerId === undefined) {
+    if (!this.#numbering.suits(entry)) return undefined;
+    if (this.#numbering.producerId === undefined) {
       this.#dependencies.host.needProducerId(this);
+      return undefined;
+    }
+    this.#numbering.number(entry);
+    if (entry.stampKept !== "yes") {
+      // As many at once as may be in flight.
+      const next = this.#queue.slice(0, IN_FLIGHT_MAX - this.#inFlight.length);
+      this.#numbering.keepStamps(next, () => this.#dependencies.host.ready(this));
       return undefined;
     }
     this.#queue.shift();
     this.#inFlight.push(entry);
-    if (entry.sequence < 0) {
-      entry.sequence = this.#nextSequence;
-      this.#nextSequence = (entry.sequence + entry.count) % SEQUENCES;
-      stampProducer(entry.bytes, this.#producerId, this.#producerEpoch, entry.sequence);
-    }
     if (entry.sends++ > 0) this.#dependencies.metrics.kafkaRetries.with().inc();
     entry.sentTo = this.#leader;
     entry.batch.sentAtMs ??= this.#dependencies.clock.monotonic();
@@ -212,11 +206,11 @@ export class PartitionProducer {
         break;
       case "fenced":
         log.error(
-          { ...this.#label(), producerId: String(this.#producerId) },
+          { ...this.#label(), producerId: String(this.#numbering.producerId) },
           "the broker knows a newer owner of this producer id: do two processes use one spool directory?",
         );
         this.#resend(entry);
-        this.#fenced = true;
+        this.#numbering.fence();
         this.#block();
         break;
       case "split":
@@ -269,13 +263,13 @@ export class PartitionProducer {
   /** Gives up what is queued; what is in flight is told when it comes home. */
   failQueued(error: IngestError): void {
     for (const entry of this.#queue.splice(0)) {
-      if (entry.sequence >= 0 && !entry.unknown) this.#digHole(entry, true);
+      if (entry.sequence >= 0 && !entry.unknown) this.#numbering.digHole(entry, true);
       this.#settleFailed(entry, entry.first, entry.count, error);
     }
     this.#continue();
   }
 
-  // --- Sequences --------------------------------------------------------------------------------------------------------
+  // --- Answers ----------------------------------------------------------------------------------------------------------
 
   /** Everything is home, and this batch goes next: what had to wait for that happens now. */
   #allHome(head: Entry): void {
@@ -285,38 +279,17 @@ export class PartitionProducer {
       this.#window = 1;
     }
     if (this.#dependencies.clock.monotonic() - this.#acknowledgedAtMs > STATE_TRUSTED_MS) this.#window = 1;
-    if (this.#fenced) this.#newEpoch(false);
-    else if (this.#hole !== undefined && !isBefore(head, this.#hole)) this.#newEpoch(this.#hole.certain);
-  }
-
-  /** @param certain whether nothing of what is queued can be on the log. */
-  #newEpoch(certain: boolean): void {
-    if (this.#fenced || this.#producerEpoch >= PRODUCER_EPOCH_MAX) this.#producerId = undefined;
-    else this.#producerEpoch++;
-    this.#fenced = false;
-    this.#hole = undefined;
-    this.#nextSequence = 0;
-    this.#window = 1;
-    for (const entry of this.#queue) {
-      if (entry.unknown && !certain) this.#dependencies.metrics.kafkaPossibleDuplicates.with().inc();
-      entry.unknown = false;
-      entry.sequence = -1;
-    }
-  }
-
-  #digHole({ order, first }: Entry, certain: boolean): void {
-    if (this.#hole === undefined || isBefore({ order, first }, this.#hole)) this.#hole = { order, first, certain };
+    if (this.#numbering.turnTo(head, this.#queue)) this.#window = 1;
   }
 
   #outOfSequence(entry: Entry, errorCode: number): void {
-    const isExplained = this.#fenced || (this.#hole !== undefined && !isBefore(entry, this.#hole));
     // Else a batch before it did not get through, and it goes after that one.
-    if (!isExplained && this.#isHead(entry)) {
+    if (!this.#numbering.explains(entry) && this.#isHead(entry)) {
       this.#dependencies.log.error(
         { ...this.#label(), sequence: entry.sequence, reason: errorName(errorCode), maybeStored: entry.unknown },
         "the broker lost this producer's sequence: going on under a new epoch",
       );
-      this.#digHole(entry, false);
+      this.#numbering.digHole(entry, false);
       this.#block();
     }
     this.#resend(entry);
@@ -327,12 +300,10 @@ export class PartitionProducer {
       this.#fail(entry, tooLargeError(this.topic, entry.bytes.length));
       return;
     }
-    assert(this.#producerId !== undefined, "what was in flight had a producer id");
     const half = entry.count >> 1;
     // The halves take over the whole's sequences: the broker never took a record under them.
     for (const part of [partOf(entry, 0, half), partOf(entry, half, entry.count)]) {
-      part.sequence = (entry.sequence + part.first - entry.first) % SEQUENCES;
-      stampProducer(part.bytes, this.#producerId, this.#producerEpoch, part.sequence);
+      this.#numbering.numberPart(part, entry);
       this.#resend(part);
     }
   }
@@ -361,7 +332,7 @@ export class PartitionProducer {
       this.#fail(entry, rejectedError(errorCode, refused.get(0) ?? errorMessage));
       return;
     }
-    this.#digHole(entry, !entry.unknown);
+    this.#numbering.digHole(entry, !entry.unknown);
     if (refused.size === 0) {
       const half = entry.count >> 1;
       for (const part of [partOf(entry, 0, half), partOf(entry, half, entry.count)]) this.#resend(part);
@@ -413,7 +384,7 @@ export class PartitionProducer {
    * next finds out, and is not stored twice where there is none.
    */
   #fail(entry: Entry, error: IngestError): void {
-    if (!entry.unknown) this.#digHole(entry, true);
+    if (!entry.unknown) this.#numbering.digHole(entry, true);
     this.#settleFailed(entry, entry.first, entry.count, error);
   }
 
