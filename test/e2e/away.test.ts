@@ -14,7 +14,7 @@ const STREAMS = 4;
 const EVENTS_PER_BATCH = 7;
 
 /** Sends batches on one stream for as long as it is told to; every event has a key, and a number that tells its place. */
-async function send(
+async function sendStream(
   client: SluiceClient,
   name: number,
   topic: string,
@@ -60,7 +60,7 @@ test("PERSISTED streams are acknowledged while the cluster is away, and all of i
   let durability: Durability = Durability.PERSISTED;
   const clients = Array.from({ length: STREAMS }, () => connect(`127.0.0.1:${running.address.port}`));
   const senders = clients.map((client, name) =>
-    send(
+    sendStream(
       client,
       name,
       name % 2 === 0 ? "a" : "b",
@@ -106,15 +106,15 @@ test("PERSISTED streams are acknowledged while the cluster is away, and all of i
   assert.deepEqual(cluster.violations, []);
 });
 
-test("without a cluster REPLICATED batches fail for now beside PERSISTED ones that are stored", async () => {
-  await using cluster = await FakeCluster.start({ topics: { a: 1 } });
-  const { bootstrap } = cluster;
-  await cluster.stop();
-  await using running = await startInProcess({ KAFKA_BROKERS: bootstrap });
-  await using client = connect(`127.0.0.1:${running.address.port}`);
-  const batch = (durability: Durability) => client.publish({ topic: "a", durability, events: [{ value: "v" }] });
-  const [replicated, persisted] = await Promise.all([batch(Durability.REPLICATED), batch(Durability.PERSISTED)]);
-  assert.equal(replicated.failures[0]?.retryable, true);
-  assert.equal(persisted.stored, 1);
-  assert.equal(persisted.durability, Durability.PERSISTED);
-});
+for (const client of ["direct", "kafkajs"]) {
+  test(`without a cluster REPLICATED batches fail for now beside PERSISTED ones that are stored, with ${client}`, async () => {
+    // Nobody listens there.
+    await using running = await startInProcess({ KAFKA_BROKERS: "127.0.0.1:1", KAFKA_CLIENT: client });
+    await using sender = connect(`127.0.0.1:${running.address.port}`);
+    const send = (durability: Durability) => sender.publish({ topic: "a", durability, events: [{ value: "v" }] });
+    const [replicated, persisted] = await Promise.all([send(Durability.REPLICATED), send(Durability.PERSISTED)]);
+    assert.equal(replicated.failures[0]?.retryable, true);
+    assert.equal(persisted.stored, 1);
+    assert.equal(persisted.durability, Durability.PERSISTED);
+  });
+}

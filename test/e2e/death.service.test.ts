@@ -134,7 +134,7 @@ test("SIGTERM under load: each batch has one outcome, every call in flight is an
 
 test("clients that ignore Drain hold the end up to the deadline at most, and what they get is UNAVAILABLE", async () => {
   await withDataDir(async (dataDir) => {
-    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2", DRAIN_TIMEOUT: "3s" } });
+    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2", DRAIN_TIMEOUT: "6s" } });
     const load = new Load({
       ...LOAD,
       streams: ["ignores", "closes", "ignores", "stays"],
@@ -201,6 +201,7 @@ for (const { how, name, env, harm, cause } of [
       const load = new Load({ ...LOAD, address: service.grpcAddress, reconnect: true, connectionsBreak: true });
       await underWay(load);
       const victim = workerPids(service).get("worker 0")!;
+      const other = workerPids(service).get("worker 1");
       process.kill(victim, harm);
       await respawned(service, "worker 0", victim);
       await underWay(load);
@@ -209,6 +210,7 @@ for (const { how, name, env, harm, cause } of [
       assert.ok((load.outcomes()["ended UNAVAILABLE"] ?? 0) > 0, name);
       const death = logLines(service.stderr()).find(({ msg }) => msg === "worker died");
       assert.match(String(death?.["cause"]), cause);
+      assert.equal(workerPids(service).get("worker 1"), other, "the other one went on");
       await assertLedger(service);
       await assertStored(dataDir, load);
       assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
@@ -218,13 +220,18 @@ for (const { how, name, env, harm, cause } of [
 
 test("workers whose supervisor is killed under load drain and end; until then the directory is refused, then it is free", async () => {
   await withDataDir(async (dataDir) => {
-    const service = await startService(faulty(dataDir, { FAULT: "busy" }));
+    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
     const load = new Load({ ...LOAD, address: service.grpcAddress });
     await underWay(load);
-    // One of them notices late, because it is busy at that moment.
-    process.kill(workerPids(service).get("worker 1")!, "SIGUSR2");
+    // One of them cannot notice until the second service has looked at its directory.
+    const late = workerPids(service).get("worker 1")!;
+    process.kill(late, "SIGSTOP");
     process.kill(service.pid, "SIGKILL");
-    const second = await runServiceToEnd({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
+    const second = await runServiceToEnd({ env: { DATA_DIR: dataDir, WORKERS: "2" }, timeoutMs: 60_000 }).finally(
+      () => {
+        process.kill(late, "SIGCONT");
+      },
+    );
     assert.equal(second.code, ExitCode.START_FAILED, second.stderr);
     const lines = second.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
     assert.equal(lines.length, 1, second.stderr);

@@ -2,7 +2,6 @@
 //
 //   leak   takes memory until V8's heap limit ends the process
 //   throw  throws what nobody catches
-//   busy   keeps the event loop busy for three seconds
 //   full   makes every write to disk fail with ENOSPC, from then on
 
 import cluster from "node:cluster";
@@ -45,10 +44,7 @@ const leaked: unknown[] = [];
 function harm(): void {
   const fault = process.env["FAULT"];
   if (fault === "full") full = true;
-  else if (fault === "busy") {
-    const endMs = performance.now() + 3_000;
-    while (performance.now() < endMs);
-  } else if (fault === "leak") {
+  else if (fault === "leak") {
     for (;;) leaked.push(Array.from({ length: 1_000 }, (_, i) => ({ i, leaked: leaked.length })));
   } else throw new Error(`FAULT is ${fault}`);
 }
