@@ -76,7 +76,8 @@ export const realEnvironment: Environment = {
 
 /**
  * How long before its deadline a draining worker ends the calls that are left, in milliseconds, but never more than a quarter
- * of its time. What was taken of them can settle until then, and the last statuses are on their way before sockets close.
+ * of its time. In the first half of it what was taken of them can settle, in the second what is on its way from the spool can
+ * land; and the last statuses are on their way before sockets close.
  */
 const CALLS_END_EARLY_MS = 1_000;
 
@@ -150,9 +151,9 @@ class WorkerService implements Service {
     this.#healthService.setServing(false);
     this.#healthService.end();
     const leftMs = Math.max(0, deadlineMs - this.#environment.clock.now());
-    const callsDeadlineMs = deadlineMs - Math.min(CALLS_END_EARLY_MS, leftMs / 4);
-    await Promise.all([this.#eventIngest?.drain(callsDeadlineMs), this.#server?.drain(deadlineMs)]);
-    await this.#pipeline?.drain(deadlineMs);
+    const earlyMs = Math.min(CALLS_END_EARLY_MS, leftMs / 4);
+    await Promise.all([this.#eventIngest?.drain(deadlineMs - earlyMs), this.#server?.drain(deadlineMs - earlyMs / 2)]);
+    await this.#pipeline?.drain(deadlineMs - earlyMs / 2);
     for (const component of this.#started.toReversed()) {
       if (component !== this.#server) await component.drain(deadlineMs);
     }

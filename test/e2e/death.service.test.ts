@@ -23,6 +23,7 @@ import {
   startService,
 } from "../support/service.ts";
 
+const LIMIT = { timeout: 120_000 };
 const FAULTY = join(import.meta.dirname, "faulty-service.ts");
 const TOPIC = "t";
 /** Batches answered before something happens: every stream is well under way then. */
@@ -112,49 +113,57 @@ const faulty = (dataDir: string, env: NonNullable<ServiceOptions["env"]>): Servi
   env: { DATA_DIR: dataDir, WORKERS: "2", ...env },
 });
 
-test("SIGTERM under load: each batch has one outcome, every call in flight is answered, and the exit code is 0", async () => {
-  await withDataDir(async (dataDir) => {
-    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
-    const load = new Load({ ...LOAD, address: service.grpcAddress });
-    await underWay(load);
-    assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
-    await load.ended;
-    load.assertOneOutcomeEach();
-    assert.equal(load.drains, LOAD.streams.length);
-    const there = await assertStored(dataDir, load);
-    const notTaken = load.unknown();
-    assert.deepEqual(
-      [...there].filter((value) => notTaken.has(value)),
-      [],
-      "what has no answer was not taken",
-    );
-    assertOrder([...there].filter((value) => Number(value.split("/")[0]) < LOAD.streams.length));
-  });
-});
-
-test("clients that ignore Drain hold the end up to the deadline at most, and what they get is UNAVAILABLE", async () => {
-  await withDataDir(async (dataDir) => {
-    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2", DRAIN_TIMEOUT: "6s" } });
-    const load = new Load({
-      ...LOAD,
-      streams: ["ignores", "closes", "ignores", "stays"],
-      address: service.grpcAddress,
+test(
+  "SIGTERM under load: each batch has one outcome, every call in flight is answered, and the exit code is 0",
+  LIMIT,
+  async () => {
+    await withDataDir(async (dataDir) => {
+      const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
+      const load = new Load({ ...LOAD, address: service.grpcAddress });
+      await underWay(load);
+      assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
+      await load.ended;
+      load.assertOneOutcomeEach();
+      assert.equal(load.drains, LOAD.streams.length);
+      const there = await assertStored(dataDir, load);
+      const notTaken = load.unknown();
+      assert.deepEqual(
+        [...there].filter((value) => notTaken.has(value)),
+        [],
+        "what has no answer was not taken",
+      );
+      assertOrder([...there].filter((value) => Number(value.split("/")[0]) < LOAD.streams.length));
     });
-    await underWay(load);
-    assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
-    await load.ended;
-    load.assertOneOutcomeEach();
-    await assertStored(dataDir, load);
-    const quiet = load.unknown(({ afterDrain }) => !afterDrain);
-    const there = new Set(await spooled(dataDir));
-    assert.deepEqual(
-      [...quiet].filter((value) => there.has(value)),
-      [],
-    );
-  });
-});
+  },
+);
 
-test("a second SIGTERM under load ends everything at once, and what was acknowledged is there", async () => {
+test(
+  "clients that ignore Drain hold the end up to the deadline at most, and what they get is UNAVAILABLE",
+  LIMIT,
+  async () => {
+    await withDataDir(async (dataDir) => {
+      const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2", DRAIN_TIMEOUT: "6s" } });
+      const load = new Load({
+        ...LOAD,
+        streams: ["ignores", "closes", "ignores", "stays"],
+        address: service.grpcAddress,
+      });
+      await underWay(load);
+      assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
+      await load.ended;
+      load.assertOneOutcomeEach();
+      await assertStored(dataDir, load);
+      const quiet = load.unknown(({ afterDrain }) => !afterDrain);
+      const there = new Set(await spooled(dataDir));
+      assert.deepEqual(
+        [...quiet].filter((value) => there.has(value)),
+        [],
+      );
+    });
+  },
+);
+
+test("a second SIGTERM under load ends everything at once, and what was acknowledged is there", LIMIT, async () => {
   await withDataDir(async (dataDir) => {
     const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
     const streams = ["ignores", "ignores", "closes", "stays"] as const;
@@ -195,81 +204,93 @@ for (const { how, name, env, harm, cause } of [
     cause: /^(signal SIGABRT|signal SIGTRAP|signal SIGILL|exit code 134)$/,
   },
 ] as const) {
-  test(`a worker that ${how} under load is started again: its clients see UNAVAILABLE, what was acknowledged is there`, async () => {
-    await withDataDir(async (dataDir) => {
-      await using service = await startService(faulty(dataDir, env));
-      const load = new Load({ ...LOAD, address: service.grpcAddress, reconnect: true, connectionsBreak: true });
-      await underWay(load);
-      const victim = workerPids(service).get("worker 0")!;
-      const other = workerPids(service).get("worker 1");
-      process.kill(victim, harm);
-      await respawned(service, "worker 0", victim);
-      await underWay(load);
-      await load.stop();
-      load.assertOneOutcomeEach();
-      assert.ok((load.outcomes()["ended UNAVAILABLE"] ?? 0) > 0, name);
-      const death = logLines(service.stderr()).find(({ msg }) => msg === "worker died");
-      assert.match(String(death?.["cause"]), cause);
-      assert.equal(workerPids(service).get("worker 1"), other, "the other one went on");
-      await assertLedger(service);
-      await assertStored(dataDir, load);
-      assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
-    });
-  });
+  test(
+    `a worker that ${how} under load is started again: its clients see UNAVAILABLE, what was acknowledged is there`,
+    LIMIT,
+    async () => {
+      await withDataDir(async (dataDir) => {
+        await using service = await startService(faulty(dataDir, env));
+        const load = new Load({ ...LOAD, address: service.grpcAddress, reconnect: true, connectionsBreak: true });
+        await underWay(load);
+        const victim = workerPids(service).get("worker 0")!;
+        const other = workerPids(service).get("worker 1");
+        process.kill(victim, harm);
+        await respawned(service, "worker 0", victim);
+        await underWay(load);
+        await load.stop();
+        load.assertOneOutcomeEach();
+        assert.ok((load.outcomes()["ended UNAVAILABLE"] ?? 0) > 0, name);
+        const death = logLines(service.stderr()).find(({ msg }) => msg === "worker died");
+        assert.match(String(death?.["cause"]), cause);
+        assert.equal(workerPids(service).get("worker 1"), other, "the other one went on");
+        await assertLedger(service);
+        await assertStored(dataDir, load);
+        assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
+      });
+    },
+  );
 }
 
-test("workers whose supervisor is killed under load drain and end; until then the directory is refused, then it is free", async () => {
-  await withDataDir(async (dataDir) => {
-    const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
-    const load = new Load({ ...LOAD, address: service.grpcAddress });
-    await underWay(load);
-    // One of them cannot notice until the second service has looked at its directory.
-    const late = workerPids(service).get("worker 1")!;
-    process.kill(late, "SIGSTOP");
-    process.kill(service.pid, "SIGKILL");
-    const second = await runServiceToEnd({ env: { DATA_DIR: dataDir, WORKERS: "2" }, timeoutMs: 60_000 }).finally(
-      () => {
-        process.kill(late, "SIGCONT");
-      },
-    );
-    assert.equal(second.code, ExitCode.START_FAILED, second.stderr);
-    const lines = second.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
-    assert.equal(lines.length, 1, second.stderr);
-    assert.match(lines[0]!, /^sluice serve: the directory .* is in use by another process: stop the other sluice/);
-    // The last of its processes has gone by then.
-    assert.deepEqual(await service.exited, { code: null, signal: "SIGKILL" });
-    await load.ended;
-    load.assertOneOutcomeEach();
-    assert.equal(load.drains, LOAD.streams.length);
-    const there = await assertStored(dataDir, load);
-    await using again = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
-    const ledger = await eventually("the spool is taken over", async () => {
-      const now = readLedger(await (await fetch(`${again.adminUrl}/metrics`)).text(), TOPIC);
-      return now.recovered > 0 && now;
+test(
+  "workers whose supervisor is killed under load drain and end; until then the directory is refused, then it is free",
+  LIMIT,
+  async () => {
+    await withDataDir(async (dataDir) => {
+      const service = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
+      const load = new Load({ ...LOAD, address: service.grpcAddress });
+      await underWay(load);
+      // One of them cannot notice until the second service has looked at its directory.
+      const late = workerPids(service).get("worker 1")!;
+      process.kill(late, "SIGSTOP");
+      process.kill(service.pid, "SIGKILL");
+      const second = await runServiceToEnd({ env: { DATA_DIR: dataDir, WORKERS: "2" }, timeoutMs: 60_000 }).finally(
+        () => {
+          process.kill(late, "SIGCONT");
+        },
+      );
+      assert.equal(second.code, ExitCode.START_FAILED, second.stderr);
+      const lines = second.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
+      assert.equal(lines.length, 1, second.stderr);
+      assert.match(lines[0]!, /^sluice serve: the directory .* is in use by another process: stop the other sluice/);
+      // The last of its processes has gone by then.
+      assert.deepEqual(await service.exited, { code: null, signal: "SIGKILL" });
+      await load.ended;
+      load.assertOneOutcomeEach();
+      assert.equal(load.drains, LOAD.streams.length);
+      const there = await assertStored(dataDir, load);
+      await using again = await startService({ env: { DATA_DIR: dataDir, WORKERS: "2" } });
+      const ledger = await eventually("the spool is taken over", async () => {
+        const now = readLedger(await (await fetch(`${again.adminUrl}/metrics`)).text(), TOPIC);
+        return now.recovered > 0 && now;
+      });
+      assert.equal(ledger.recovered, there.size);
+      assert.deepEqual(await again.stop(), { code: ExitCode.OK, signal: null });
     });
-    assert.equal(ledger.recovered, there.size);
-    assert.deepEqual(await again.stop(), { code: ExitCode.OK, signal: null });
-  });
-});
+  },
+);
 
-test("a disk that is full while the service drains: what is answered as stored is there, the rest is told to come again", async () => {
-  await withDataDir(async (dataDir) => {
-    const service = await startService(faulty(dataDir, { FAULT: "full", DRAIN_TIMEOUT: "4s" }));
-    const load = new Load({ ...LOAD, streams: ["closes", "ignores", "stays"], address: service.grpcAddress });
-    await underWay(load);
-    process.kill(service.pid, "SIGTERM");
-    for (const pid of workerPids(service).values()) process.kill(pid, "SIGUSR2");
-    assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
-    await load.ended;
-    assert.deepEqual(load.violations, []);
-    for (const { outcome } of load.batches) {
-      if (outcome?.kind === "answered") for (const { retryable } of outcome.failures) assert.ok(retryable);
-      else assert.equal(outcome?.kind === "ended" && outcome.code, 14);
-    }
-    assert.ok(
-      Object.keys(load.outcomes()).some((how) => how.includes("is full")),
-      JSON.stringify(load.outcomes()),
-    );
-    await assertStored(dataDir, load);
-  });
-});
+test(
+  "a disk that is full while the service drains: what is answered as stored is there, the rest is told to come again",
+  LIMIT,
+  async () => {
+    await withDataDir(async (dataDir) => {
+      const service = await startService(faulty(dataDir, { FAULT: "full", DRAIN_TIMEOUT: "4s" }));
+      const load = new Load({ ...LOAD, streams: ["closes", "ignores", "stays"], address: service.grpcAddress });
+      await underWay(load);
+      process.kill(service.pid, "SIGTERM");
+      for (const pid of workerPids(service).values()) process.kill(pid, "SIGUSR2");
+      assert.deepEqual(await service.stop(), { code: ExitCode.OK, signal: null });
+      await load.ended;
+      assert.deepEqual(load.violations, []);
+      for (const { outcome } of load.batches) {
+        if (outcome?.kind === "answered") for (const { retryable } of outcome.failures) assert.ok(retryable);
+        else assert.equal(outcome?.kind === "ended" && outcome.code, 14);
+      }
+      assert.ok(
+        Object.keys(load.outcomes()).some((how) => how.includes("is full")),
+        JSON.stringify(load.outcomes()),
+      );
+      await assertStored(dataDir, load);
+    });
+  },
+);
