@@ -4,8 +4,8 @@
 // Kafka. So once a lookup found no broker that answers, names are taken for topics as long as that holds. It is found out
 // about by one lookup at a time, beside the batches: they do not wait for it, and a cluster in trouble is not asked by each.
 //
-// Invariants: only what nobody answered for is taken so, never what the cluster says no to; nothing is, unless a lookup found
-// the cluster away a moment ago, or another one is under way since.
+// Invariants: the cluster counts as away only if a lookup found it so a moment ago, or another one is under way since; what any
+// lookup is answered ends that at once.
 
 import type { Clock } from "../clock.ts";
 import type { IngestError } from "../errors.ts";
@@ -36,11 +36,15 @@ export class AwayTopics {
       : Number.NEGATIVE_INFINITY;
   }
 
-  /** The topic as one without partitions; undefined if the cluster is not away, or the name cannot be taken. */
+  /** Was the cluster found away, and nothing else since? */
+  get isAway(): boolean {
+    return this.#clock.monotonic() < this.#awayUntilMs;
+  }
+
+  /** The topic as one without partitions, for when the cluster is away; undefined if the name cannot be taken. */
   topic(name: string): TopicInfo | undefined {
-    if (this.#clock.monotonic() >= this.#awayUntilMs) return undefined;
     const info = this.#unassigned.topic(name);
-    if (info !== undefined && !this.#asking) void this.#ask(name);
+    if (info !== undefined && !this.#asking && this.isAway) void this.#ask(name);
     return info;
   }
 

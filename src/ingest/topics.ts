@@ -132,11 +132,12 @@ export class Topics {
    * it is, and what was forgotten meanwhile fails, or a batch with more unknown topics than are remembered would wait forever.
    */
   afterLookup(name: string, durability: GivenDurability): Topic {
-    return (
-      this.get(name, durability) ??
-      this.#failing.get(name)?.topic ??
-      this.#newFailing(name, UNKNOWN_TOPICS, forgotten(name))
-    );
+    const known = this.get(name, durability);
+    if (known !== undefined) return known;
+    const failing = this.#failing.get(name);
+    // Nobody answered for this one; for others of the batch somebody has, meanwhile.
+    const taken = failing?.away === true && durability === Durability.PERSISTED && this.#unassignedTopic(name);
+    return taken || (failing?.topic ?? this.#newFailing(name, UNKNOWN_TOPICS, forgotten(name)));
   }
 
   /** Resolves when `get` will answer. Never rejects: what went wrong is the topic's `error`. */
@@ -156,13 +157,16 @@ export class Topics {
   }
 
   #unknownTopic(name: string, durability: GivenDurability): Topic | undefined {
-    const failing = this.#failing.get(name);
-    const known = failing !== undefined && this.#clock.monotonic() < failing.untilMs ? failing : undefined;
-    if (durability === Durability.PERSISTED && known?.away !== false) {
+    const { isAway } = this.#away;
+    let failing = this.#failing.get(name);
+    if (failing !== undefined && this.#clock.monotonic() >= failing.untilMs) failing = undefined;
+    // The cluster has answered for another one since.
+    if (failing?.away === true && !isAway) failing = undefined;
+    if (isAway && failing?.away !== false && durability === Durability.PERSISTED) {
       const unassigned = this.#unassignedTopic(name);
       if (unassigned !== undefined) return unassigned;
     }
-    if (known !== undefined) return known.topic;
+    if (failing !== undefined) return failing.topic;
     return isLegalTopicName(name) ? undefined : this.#newFailing(name, ILLEGAL_TOPICS, illegalTopic(name));
   }
 

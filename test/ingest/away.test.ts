@@ -166,6 +166,52 @@ test("a topic turns out not to exist once the cluster answers: from then on its 
   harness.assertIdle();
 });
 
+test("what was found of a topic while the cluster was away is forgotten when it answers for another one", async () => {
+  const harness = new Away();
+  await harness.goAway();
+  harness.topics.missing("first", AWAY);
+  await microtasks();
+  const asking = harness.next("other", [{}]);
+  harness.turn();
+  harness.persisted.storeAll();
+  assert.equal(asking.answer.stored, 1);
+  harness.topics.set("other");
+  await microtasks();
+  // It waits for a lookup that succeeds.
+  const outcome = harness.next("first", [{}]);
+  assert.ok(!outcome.isKnown);
+  harness.topics.set("first");
+  await microtasks();
+  harness.turn();
+  harness.persisted.storeAll();
+  assert.equal(outcome.answer.stored, 1);
+  harness.assertIdle();
+});
+
+test("of a PERSISTED batch with several topics those are taken that nobody answered for", async () => {
+  const harness = new Away();
+  const outcome = harness.next("", [{ topic: "a" }, { topic: "b" }, { topic: "c" }]);
+  harness.topics.missing("a", AWAY);
+  await microtasks();
+  harness.topics.set("b", { partitions: 1 });
+  harness.topics.missing("c");
+  await microtasks();
+  harness.turn();
+  assert.deepEqual(
+    harness.persisted.all.map(({ topic, partition }) => [topic, partition]),
+    [
+      ["a", UNASSIGNED_PARTITION],
+      ["b", 0],
+    ],
+  );
+  harness.persisted.storeAll();
+  assert.deepEqual(
+    outcome.answer.failures.map(({ index, reason }) => [index, reason]),
+    [[2, Reason.UNKNOWN_TOPIC]],
+  );
+  harness.assertIdle();
+});
+
 test("when the topic becomes known, what is open without a partition goes before what has one", async () => {
   const harness = new Away({ lingerMs: 1_000 });
   await harness.goAway();
