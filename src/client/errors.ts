@@ -98,7 +98,15 @@ export function refusedError(status: RpcStatus, cause?: unknown): SluiceError {
 /** The error of a unary call. */
 export function callError(error: ServiceError): SluiceError {
   if (REFUSALS.has(error.code)) return refusedError(rpcStatus(error), error);
-  return unknownOutcome(error.code, error, error);
+  return unknownOutcome(connectionClosed(error) ? Code.UNAVAILABLE : error.code, error, error);
+}
+
+/**
+ * Was the connection closed in the middle of the call, as when the service's process is killed? grpc-js then says INTERNAL or
+ * UNAVAILABLE, depending on which of its events comes first.
+ */
+function connectionClosed({ code, details }: StatusObject | ServiceError): boolean {
+  return code === Code.INTERNAL && details.startsWith("Received RST_STREAM with code 0");
 }
 
 /**
@@ -106,8 +114,8 @@ export function callError(error: ServiceError): SluiceError {
  * batches that were sent on it nothing is known.
  */
 export function unansweredError(status: StatusObject): SluiceError {
-  // A service that goes away ends its calls in either of these ways, too.
-  const gone = status.code === Code.OK || status.code === Code.CANCELLED;
+  // A service that goes away ends its calls in any of these ways, too.
+  const gone = status.code === Code.OK || status.code === Code.CANCELLED || connectionClosed(status);
   return unknownOutcome(gone ? Code.UNAVAILABLE : status.code, status);
 }
 

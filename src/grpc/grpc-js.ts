@@ -140,7 +140,10 @@ export class GrpcJsServer implements GrpcServer {
       const call = new StreamingCall(stream, ended);
       const handler = method.open(call);
       call.handler = handler;
-      stream.on("data", (bytes: Buffer) => handler.message(bytes));
+      // What was read already when the call ended is not taken: nobody could be told what became of it.
+      stream.on("data", (bytes: Buffer) => {
+        if (!call.over) handler.message(bytes);
+      });
       stream.on("end", () => {
         if (!call.over) handler.halfClose();
       });

@@ -44,8 +44,10 @@ interface Shared extends EventIngestDependencies {
 export class EventIngest {
   readonly methods: readonly Method[];
   readonly #shared: Shared;
-  readonly #streams = new Set<StreamCall>();
-  #draining = false;
+  /** Calls that have not ended. */
+  readonly #calls = new Set<UnaryCall | StreamCall>();
+  /** Set once it drains: until when calls may go on, in milliseconds since the epoch. */
+  #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
     this.#shared = { ...dependencies, answered: dependencies.metrics.batches.with("OK") };
@@ -54,7 +56,7 @@ export class EventIngest {
         path: "/sluice.v1.EventIngest/Publish",
         requestStream: false,
         responseStream: false,
-        open: (call) => new UnaryCall(call, this.#shared),
+        open: (call) => this.#openUnary(call),
       },
       {
         path: "/sluice.v1.EventIngest/PublishStream",
@@ -66,23 +68,31 @@ export class EventIngest {
   }
 
   /**
-   * Says Drain on every stream, answers what has come and what was on the wire, then ends it with UNAVAILABLE.
+   * Says Drain on every stream, answers what has come and what was on the wire, then ends it with UNAVAILABLE. Unary calls
+   * are answered. What has no answer at the deadline ends with UNAVAILABLE, too: what became of it is unknown.
    *
-   * @param deadlineMs when streams are ended at the latest, in milliseconds since the epoch.
+   * @param deadlineMs when calls are ended at the latest, in milliseconds since the epoch.
    */
   async drain(deadlineMs: number): Promise<void> {
-    this.#draining = true;
-    await Promise.all([...this.#streams].map((stream) => stream.drain(deadlineMs)));
+    this.#deadlineMs = deadlineMs;
+    // A call that was on the wire may open meanwhile.
+    while (this.#calls.size > 0) await Promise.all([...this.#calls].map((call) => call.drain(deadlineMs)));
+  }
+
+  #openUnary(call: ServerCall): CallHandler {
+    const unary = new UnaryCall(call, this.#shared, () => this.#calls.delete(unary));
+    this.#calls.add(unary);
+    return unary;
   }
 
   #openStream(call: ServerCall): CallHandler {
     const { metrics } = this.#shared;
     const stream = new StreamCall(call, this.#shared, () => {
-      if (this.#streams.delete(stream)) metrics.grpcStreams.with().dec();
+      if (this.#calls.delete(stream)) metrics.grpcStreams.with().dec();
     });
-    this.#streams.add(stream);
+    this.#calls.add(stream);
     metrics.grpcStreams.with().inc();
-    if (this.#draining) void stream.drain(0);
+    if (this.#deadlineMs !== undefined) void stream.drain(0);
     return stream;
   }
 }
@@ -91,11 +101,15 @@ class UnaryCall implements CallHandler, Responder {
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
+  readonly #onOver: () => void;
+  /** Set while the call is draining. */
+  #onDrained: (() => void) | undefined;
 
-  constructor(call: ServerCall, shared: Shared) {
+  constructor(call: ServerCall, shared: Shared, onOver: () => void) {
     const { pipeline, metrics, clock } = shared;
     this.#call = call;
     this.#shared = shared;
+    this.#onOver = onOver;
     this.#session = new Session(pipeline, this, call, clock, metrics);
   }
 
@@ -107,11 +121,13 @@ class UnaryCall implements CallHandler, Responder {
     this.#shared.answered.inc();
     this.#call.send(encodePublishResponse(batch));
     this.#call.end(OK);
+    this.#finish();
   }
 
   refused(_batch: Batch, error: IngestError): void {
     this.#shared.metrics.batches.with(codeName(error.code)).inc();
     this.#call.end(statusOf(error));
+    this.#finish();
   }
 
   halfClose(): void {}
@@ -120,6 +136,25 @@ class UnaryCall implements CallHandler, Responder {
 
   cancelled(): void {
     this.#session.close();
+    this.#finish();
+  }
+
+  /** Resolves when the call has ended, which is at the deadline at the latest. */
+  async drain(deadlineMs: number): Promise<void> {
+    const { clock } = this.#shared;
+    const drained = Promise.withResolvers<void>();
+    this.#onDrained = drained.resolve;
+    const deadline = clock.setTimeout(drained.resolve, Math.max(0, deadlineMs - clock.now()));
+    await drained.promise;
+    clock.clearTimeout(deadline);
+    this.#call.end(statusOf(DRAINED));
+    this.#session.close();
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#onDrained?.();
+    this.#onOver();
   }
 }
 
@@ -133,7 +168,8 @@ class StreamCall implements CallHandler, Responder {
   #heldByClient = false;
   #halfClosed = false;
   #over = false;
-  /** Set while the stream is draining. */
+  /** Set once the stream is draining. */
+  #draining: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
   #deadline: Timer | undefined;
   #grace: Timer | undefined;
@@ -192,7 +228,12 @@ class StreamCall implements CallHandler, Responder {
     this.#finish();
   }
 
+  /** Says Drain, once. Resolves when the call has ended, which is at the deadline at the latest. */
   async drain(deadlineMs: number): Promise<void> {
+    await (this.#draining ??= this.#drain(deadlineMs));
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
     if (this.#over) return;
     const { clock } = this.#shared;
     const deadline = timestampFromMs(Math.max(deadlineMs, clock.now()));

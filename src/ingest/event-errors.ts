@@ -30,6 +30,16 @@ export function keyMissing(topic: Topic): IngestError {
   });
 }
 
+/** What goes beyond a limit that is only assumed, because no broker answers. */
+export function limitNotKnown({ message, field }: IngestError): IngestError {
+  const options = { retryable: true, ...(field === undefined ? {} : { field }) };
+  return new IngestError(
+    Code.UNAVAILABLE,
+    `${message}; no broker answers that could tell the topic's own limit`,
+    options,
+  );
+}
+
 /** @param bytes what the event takes as a record batch of its own. */
 export function tooLarge(topic: Topic, bytes: number): IngestError {
   return new IngestError(

@@ -15,12 +15,12 @@ import { COLUMN, EventIndex, INVALID_TIMESTAMP, NO_TIMESTAMP, ROW } from "../wir
 import { Accumulators, type AccumulatorsOptions } from "./accumulators.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import { type Batch, Durability, type GivenDurability } from "./batch.ts";
-import { keyMissing, TIMESTAMP_ERROR, timestampOutside, tooLarge } from "./event-errors.ts";
+import { keyMissing, limitNotKnown, TIMESTAMP_ERROR, timestampOutside, tooLarge } from "./event-errors.ts";
 import { choosePartition, OUT_OF_RANGE, outOfRange } from "./partitioner.ts";
-import type { BatchSettler, SealedBatch } from "./producer.ts";
+import type { BatchSettler, SealedBatch, TopicSource } from "./producer.ts";
 import type { RecordBatch } from "./record-batch.ts";
 import { Settlement } from "./settlement.ts";
-import { type Topic, Topics, type TopicSource } from "./topics.ts";
+import { type Topic, Topics } from "./topics.ts";
 
 /** Where sealed record batches of one durability go. */
 export interface BatchSink {
@@ -61,7 +61,7 @@ export class Pipeline {
 
   constructor(dependencies: PipelineDependencies, options: PipelineOptions) {
     const { clock, metrics } = dependencies;
-    this.#topics = new Topics(dependencies.topics, clock, metrics);
+    this.#topics = new Topics(dependencies.topics, clock, metrics, () => this.#accumulators.sealOpen());
     this.#sinks = { 1: dependencies.replicated, 2: dependencies.persisted };
     this.defaultDurability = dependencies.replicated === undefined ? Durability.PERSISTED : Durability.REPLICATED;
     this.#clock = clock;
@@ -116,9 +116,9 @@ export class Pipeline {
     }
     const batchTopic =
       index.count > 0 && index.topicLength > 0
-        ? this.#topics.get(textAt(bytes, index.topicStart, index.topicLength))
+        ? this.#topics.get(textAt(bytes, index.topicStart, index.topicLength), durability)
         : undefined;
-    const missing = this.#missingTopics(bytes, batch, batchTopic);
+    const missing = this.#missingTopics(bytes, batch, durability, batchTopic);
     if (missing !== undefined) return missing;
     // The two durabilities have accumulators of their own: what came before on the stream has to be on its way first.
     if (previous !== Durability.UNSPECIFIED && previous !== durability) this.#accumulators.sealOpen();
@@ -179,7 +179,12 @@ export class Pipeline {
   }
 
   /** Undefined if every topic of the indexed batch is known, or known to fail. */
-  #missingTopics(bytes: Buffer, batch: Batch, batchTopic: Topic | undefined): Promise<unknown> | undefined {
+  #missingTopics(
+    bytes: Buffer,
+    batch: Batch,
+    durability: GivenDurability,
+    batchTopic: Topic | undefined,
+  ): Promise<unknown> | undefined {
     const index = this.#index;
     if (index.count === 0 || batch.lookedUp || (batchTopic !== undefined && !index.hasEventTopics)) return undefined;
     const names = new Set<string>();
@@ -188,7 +193,7 @@ export class Pipeline {
       if (length >= 0) names.add(textAt(bytes, index.rows[event * ROW + COLUMN.topicStart]!, length));
       else if (batchTopic === undefined) names.add(textAt(bytes, index.topicStart, index.topicLength));
     }
-    const missing = [...names].filter((name) => this.#topics.get(name) === undefined);
+    const missing = [...names].filter((name) => this.#topics.get(name, durability) === undefined);
     if (missing.length === 0) return undefined;
     batch.lookedUp = true;
     return Promise.all(missing.map((name) => this.#topics.lookup(name)));
@@ -209,8 +214,8 @@ export class Pipeline {
       const length = index.rows[event * ROW + COLUMN.topicLength]!;
       const topic =
         length < 0
-          ? (batchTopic ??= this.#topics.afterLookup(textAt(bytes, index.topicStart, index.topicLength)))
-          : this.#topics.afterLookup(textAt(bytes, index.rows[event * ROW + COLUMN.topicStart]!, length));
+          ? (batchTopic ??= this.#topics.afterLookup(textAt(bytes, index.topicStart, index.topicLength), durability))
+          : this.#topics.afterLookup(textAt(bytes, index.rows[event * ROW + COLUMN.topicStart]!, length), durability);
       topic.countReceived(1);
       this.#append(bytes, batch, event, topic, durability, now);
     }
@@ -232,11 +237,18 @@ export class Pipeline {
     }
     const partition = choosePartition(topic, source, index, event, this.#random);
     if (partition === OUT_OF_RANGE) {
-      return this.#failEvent(batch, event, topic, outOfRange(topic, index.rows[event * ROW + COLUMN.partition]!));
+      const error = outOfRange(topic, index.rows[event * ROW + COLUMN.partition]!);
+      return this.#failEvent(batch, event, topic, this.#forNow(topic, error));
     }
     const bytes = this.#accumulators.append(topic, durability, partition, source, index, event, timestamp, batch);
-    if (bytes > 0) return this.#failEvent(batch, event, topic, tooLarge(topic, bytes));
+    if (bytes > 0) return this.#failEvent(batch, event, topic, this.#forNow(topic, tooLarge(topic, bytes)));
     batch.remaining++;
+  }
+
+  /** While the cluster is away a topic's limits are only assumed: what is beyond them may fit later. */
+  #forNow(topic: Topic, error: IngestError): IngestError {
+    const assumed = topic.info.partitions === 0 && this.#sinks[Durability.REPLICATED] !== undefined;
+    return assumed ? limitNotKnown(error) : error;
   }
 
   #failEvent(batch: Batch, event: number, topic: Topic, error: IngestError): void {

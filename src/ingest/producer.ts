@@ -3,10 +3,10 @@
 // Rejected: a promise per batch. A producer may store one half of a batch and refuse the other (it splits a batch that
 // is too large, it isolates a poison record), so outcomes are told per range of records, and a call costs no allocation.
 
-import type { IngestError } from "../errors.ts";
+import { Code, type IngestError } from "../errors.ts";
 import type { Component } from "../lifecycle.ts";
 
-/** The partition of a batch whose topic's partitions are not known yet: it was taken while no brokers were set. */
+/** The partition of a batch whose topic's partitions are not known yet: it was taken without brokers, or while they were away. */
 export const UNASSIGNED_PARTITION = -1;
 
 /** Under which numbers a record batch was, or is about to be, sent to its partition. */
@@ -62,7 +62,7 @@ export interface BatchSettler {
 /** What has to be known of a topic before an event may enter a batch for it. */
 export interface TopicInfo {
   readonly name: string;
-  /** Partitions; 0 while no brokers are set: its events then stay unassigned. */
+  /** Partitions; 0 while they are not known, without brokers: its events then stay unassigned. */
   readonly partitions: number;
   /** The largest record batch, header included, that the topic takes, in bytes (`max.message.bytes`). */
   readonly maxBatchBytes: number;
@@ -71,6 +71,17 @@ export interface TopicInfo {
   readonly timestampAfterMaxMs: number;
   /** True if records need a key (`cleanup.policy` holds `compact`). */
   readonly keyRequired: boolean;
+}
+
+/** Where topics are known: a producer, or a service without one. `topic` and `lookup` are as in Producer. */
+export interface TopicSource {
+  topic(name: string): TopicInfo | undefined;
+  lookup(name: string): Promise<TopicInfo>;
+}
+
+/** Does the error of a lookup say that no broker answers? */
+export function clusterIsAway(error: IngestError): boolean {
+  return error.code === Code.UNAVAILABLE && error.field === undefined;
 }
 
 export interface ProducerHealth {
@@ -85,7 +96,8 @@ export interface Producer extends Component {
   topic(name: string): TopicInfo | undefined;
   /**
    * Asks the cluster. Rejects with an IngestError: UNKNOWN_TOPIC, INVALID_TOPIC or NOT_AUTHORIZED (not retryable), or
-   * UNAVAILABLE (retryable) if no broker answers in time.
+   * UNAVAILABLE (retryable), with the field "topic" if the cluster says so of the topic, without a field if no broker
+   * answers in time.
    */
   lookup(name: string): Promise<TopicInfo>;
   /**

@@ -1,18 +1,18 @@
 // The topics of a worker: what is known of each, and its accumulators.
+//
+// A topic whose partitions are not known takes PERSISTED events all the same while the cluster is away (away-topics.ts). It
+// stays the same object when they become known, and what is open for it is sealed first, so that nothing overtakes it. The
+// way back does not exist: what the cluster knew once, and then did not, is not taken.
 
 import { Code, IngestError, Reason, reasonLabel } from "../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Accumulator } from "./accumulator.ts";
+import { AwayTopics } from "./away-topics.ts";
 import { Durability, durabilityLabel, type GivenDurability } from "./batch.ts";
-import type { TopicInfo } from "./producer.ts";
-
-/** Where topics are known: a producer, or the spool alone. */
-export interface TopicSource {
-  topic(name: string): TopicInfo | undefined;
-  lookup(name: string): Promise<TopicInfo>;
-}
+import { clusterIsAway, type TopicInfo, type TopicSource } from "./producer.ts";
+import { isLegalTopicName } from "./topic-name.ts";
 
 export class Topic {
   readonly name: string;
@@ -90,18 +90,30 @@ const NOTHING_KNOWN = {
   keyRequired: false,
 } as const;
 
+interface Failing {
+  readonly topic: Topic;
+  readonly untilMs: number;
+  /** Did nobody answer for it? */
+  readonly away: boolean;
+}
+
 export class Topics {
   readonly #source: TopicSource;
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #topics = new Map<string, Topic>();
-  readonly #failing = new Map<string, { readonly topic: Topic; readonly untilMs: number }>();
+  readonly #failing = new Map<string, Failing>();
   readonly #lookups = new Map<string, Promise<void>>();
+  readonly #away: AwayTopics;
+  readonly #onAssigned: () => void;
 
-  constructor(source: TopicSource, clock: Clock, metrics: Metrics) {
+  /** @param onAssigned called when a topic that took events without knowing its partitions knows them from now on. */
+  constructor(source: TopicSource, clock: Clock, metrics: Metrics, onAssigned: () => void) {
     this.#source = source;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#away = new AwayTopics(clock, (name) => this.lookup(name));
+    this.#onAssigned = onAssigned;
   }
 
   /** Events in record batches that have no outcome, by topic. */
@@ -113,15 +125,17 @@ export class Topics {
    * The topic, with `error` set if events for it have to fail, or undefined if it has to be looked up first.
    *
    * @param name as the client wrote it, legal or not.
+   * @param durability of the events.
    */
-  get(name: string): Topic | undefined {
+  get(name: string, durability: GivenDurability): Topic | undefined {
     const info = this.#source.topic(name);
-    if (info === undefined) return this.#failingTopic(name);
+    if (info === undefined) return this.#unknownTopic(name, durability);
     let topic = this.#topics.get(name);
     if (topic === undefined) {
       topic = new Topic(info, this.#metrics);
       this.#topics.set(name, topic);
     } else if (topic.info !== info) {
+      if (topic.info.partitions === 0) this.#onAssigned();
       topic.info = info;
     }
     return topic;
@@ -131,8 +145,13 @@ export class Topics {
    * The topic of a batch whose topics have been looked up. A batch waits for that once: what was learnt counts, however old
    * it is, and what was forgotten meanwhile fails, or a batch with more unknown topics than are remembered would wait forever.
    */
-  afterLookup(name: string): Topic {
-    return this.get(name) ?? this.#failing.get(name)?.topic ?? this.#newFailing(name, UNKNOWN_TOPICS, forgotten(name));
+  afterLookup(name: string, durability: GivenDurability): Topic {
+    const known = this.get(name, durability);
+    if (known !== undefined) return known;
+    const failing = this.#failing.get(name);
+    // Nobody answered for this one; for others of the batch somebody has, meanwhile.
+    const taken = failing?.away === true && durability === Durability.PERSISTED && this.#unassignedTopic(name);
+    return taken || (failing?.topic ?? this.#newFailing(name, UNKNOWN_TOPICS, forgotten(name)));
   }
 
   /** Resolves when `get` will answer. Never rejects: what went wrong is the topic's `error`. */
@@ -142,7 +161,7 @@ export class Topics {
       lookup = this.#source
         .lookup(name)
         .then(
-          () => {},
+          () => this.#away.told(undefined),
           (thrown: unknown) => this.#remember(name, IngestError.from(thrown)),
         )
         .finally(() => this.#lookups.delete(name));
@@ -151,30 +170,47 @@ export class Topics {
     return lookup;
   }
 
-  #failingTopic(name: string): Topic | undefined {
-    const failing = this.#failing.get(name);
-    if (failing !== undefined && this.#clock.monotonic() < failing.untilMs) return failing.topic;
+  #unknownTopic(name: string, durability: GivenDurability): Topic | undefined {
+    const { isAway } = this.#away;
+    let failing = this.#failing.get(name);
+    if (failing !== undefined && this.#clock.monotonic() >= failing.untilMs) failing = undefined;
+    // The cluster has answered for another one since.
+    if (failing?.away === true && !isAway) failing = undefined;
+    if (isAway && failing?.away !== false && durability === Durability.PERSISTED) {
+      const unassigned = this.#unassignedTopic(name);
+      if (unassigned !== undefined) return unassigned;
+    }
+    if (failing !== undefined) return failing.topic;
     return isLegalTopicName(name) ? undefined : this.#newFailing(name, ILLEGAL_TOPICS, illegalTopic(name));
   }
 
+  #unassignedTopic(name: string): Topic | undefined {
+    let topic = this.#topics.get(name);
+    if (topic !== undefined && topic.info.partitions > 0) return undefined;
+    const info = this.#away.topic(name);
+    if (info === undefined) return undefined;
+    if (topic === undefined) {
+      topic = new Topic(info, this.#metrics);
+      this.#topics.set(name, topic);
+    }
+    return topic;
+  }
+
   #remember(name: string, error: IngestError): void {
+    this.#away.told(error);
     this.#failing.delete(name);
     for (const oldest of this.#failing.keys()) {
       if (this.#failing.size < FAILING_TOPICS_MAX) break;
       this.#failing.delete(oldest);
     }
     const untilMs = this.#clock.monotonic() + FAILING_TTL_MS;
-    this.#failing.set(name, { topic: this.#newFailing(name, UNKNOWN_TOPICS, error), untilMs });
+    const topic = this.#newFailing(name, UNKNOWN_TOPICS, error);
+    this.#failing.set(name, { topic, untilMs, away: clusterIsAway(error) });
   }
 
   #newFailing(name: string, label: string, error: IngestError): Topic {
     return new Topic({ name, ...NOTHING_KNOWN }, this.#metrics, label, error);
   }
-}
-
-/** Kafka's rule. */
-export function isLegalTopicName(name: string): boolean {
-  return /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== "..";
 }
 
 function forgotten(name: string): IngestError {

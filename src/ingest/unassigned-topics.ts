@@ -1,10 +1,11 @@
-// The topics of a service without brokers: every legal name is one, and its events stay unassigned to partitions.
+// The topics of a service without brokers, or whose brokers are away: every legal name is one, and its events stay unassigned
+// to partitions.
 //
 // Their number is bounded, because each has its metrics and its accumulators, and clients choose the names.
 
 import { Code, IngestError, Reason } from "../errors.ts";
-import type { TopicInfo } from "./producer.ts";
-import { isLegalTopicName, type TopicSource } from "./topics.ts";
+import type { TopicInfo, TopicSource } from "./producer.ts";
+import { isLegalTopicName } from "./topic-name.ts";
 
 const TOPICS_MAX = 10_000;
 

@@ -145,6 +145,7 @@ export function lookupError(topic: string, code: number, cause?: unknown): Inges
     default:
       return new IngestError(Code.UNAVAILABLE, `topic ${topic} is not available: ${errorName(code)}`, {
         retryable: true,
+        field: "topic",
         cause,
       });
   }

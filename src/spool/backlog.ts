@@ -1,6 +1,6 @@
 // What is in a spool and not in Kafka yet: the lanes of every topic, how many batches and events that is, and who may go.
 //
-// Order. Batches of one partition leave in the order in which they came. Batches that were taken while no brokers were set
+// Order. Batches of one partition leave in the order in which they came. Batches that were taken while no broker was there
 // have no partition yet and may end up in any, so those of a topic and its partitions' batches wait for each other: a batch
 // goes only if nothing older is open that could end up in the same partition.
 
@@ -17,7 +17,7 @@ export class TopicBacklog {
   readonly name: string;
   readonly utf8: Buffer;
   readonly lanes = new Map<number, Lane>();
-  /** Batches taken while no brokers were set. */
+  /** Batches taken while no brokers were set, or none answered. */
   readonly unassigned: Lane;
   /** Events that are on disk and not done. */
   readonly spooled: Gauge;

@@ -5,7 +5,7 @@
 //   DEAD_LETTERED := batch:u64 events:u32                `events` of the batch lie in the dead-letter log; Kafka has the others
 //   DROPPED       := { letter:u64 }                      letters that are nobody's any more, one or more
 //   STAMPED       := batch:u64 partition:i32 partitions:u32 producerId:i64 producerEpoch:i16 baseSequence:i32
-// - A BATCH with partition -1 was taken while no brokers were set: its topic's partitions were not known.
+// - A BATCH with partition -1 was taken without brokers: its topic's partitions were not known.
 // - STAMPED is written before the first send of a batch, so that a restart resends it under the same producer id, epoch and
 //   sequence, and the broker's memory removes the duplicate. For a batch with partition -1 there is one per partition that
 //   it was split into, and `partitions` is how many the topic had: a restart must split it by the same number. Else 0.

@@ -5,10 +5,13 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError } from "../errors.ts";
-import type { Producer, TopicInfo } from "../ingest/producer.ts";
+import { clusterIsAway, type Producer, type TopicInfo } from "../ingest/producer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { TopicBacklog } from "./backlog.ts";
 import { type LaneForwarder, nextBackoffMs } from "./lane-forwarder.ts";
+
+/** When no broker answers it is not the topic that waits: it is asked for again soon after one does. */
+const AWAY_BACKOFF_MS_MAX = 5_000;
 
 interface TopicState {
   info: TopicInfo | undefined;
@@ -109,7 +112,8 @@ export class ForwardTopics {
       this.#found(backlog);
       return;
     }
-    topic.backoffMs = nextBackoffMs(topic.backoffMs);
+    const backoffMsMax = clusterIsAway(topic.error) ? AWAY_BACKOFF_MS_MAX : Infinity;
+    topic.backoffMs = Math.min(backoffMsMax, nextBackoffMs(topic.backoffMs));
     topic.timer = this.#clock.setTimeout(() => {
       topic.timer = undefined;
       this.#found(backlog);

@@ -12,6 +12,7 @@ import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
+import { HandedConnections } from "./handed-connections.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -55,6 +56,7 @@ interface Capture {
 
 interface Living {
   readonly worker: Worker;
+  readonly handed: HandedConnections;
   readyMs: number | undefined;
   lastSeenMs: number;
   health: Health;
@@ -103,6 +105,7 @@ export class WorkerSlot implements ProfileSource {
     const worker = cluster.fork();
     const living: Living = {
       worker,
+      handed: new HandedConnections(worker.process),
       readyMs: undefined,
       lastSeenMs: this.#clock.monotonic(),
       health: notReady("starting"),
@@ -227,8 +230,9 @@ export class WorkerSlot implements ProfileSource {
     return capture;
   }
 
-  #ended({ readyMs }: Living, exit: Exit): void {
+  #ended({ handed, readyMs }: Living, exit: Exit): void {
     this.#living = undefined;
+    handed.close();
     this.#lastCause = exit.cause;
     for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);

@@ -1,7 +1,12 @@
 // The life of a worker process: one Service, and the supervisor's hand on it.
 //
 // A worker outlives its supervisor only shortly. node:cluster would end it at once when the channel closes; it drains first,
-// because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it.
+// because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it. Nobody would
+// kill it either: so if its drain does not end, it goes without.
+//
+// A worker whose event loop never turns again does not hear that its supervisor is gone, and keeps its spool locked. Rejected:
+// a thread in each worker that watches for it (16 MB of memory each, for a fault within a fault); a helper process that kills
+// by number (by then it may be somebody else's). What runs services (systemd, Docker, Kubernetes) ends what is left of one.
 //
 // Invariants: the profiler starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
 // pushed every second, but never a second one while the first has not left the process.
@@ -21,7 +26,9 @@ import { sendToSupervisor, type ToWorker } from "./messages.ts";
 export type CreateService = (options: ServiceOptions) => Service;
 
 const SNAPSHOT_INTERVAL_MS = 1_000;
+/** What a worker takes to drain when its supervisor is gone, and what it waits for that beyond the deadline. */
 const ORPHAN_DRAIN_MS = 5_000;
+const ORPHAN_GRACE_MS = 2_000;
 
 /** Errors that somebody wrote for people, or the operating system for errno's readers; others are bugs. */
 function isExpected(error: unknown): boolean {
@@ -35,6 +42,8 @@ class WorkerProcess {
   readonly #delta = new SnapshotDelta();
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
+  /** Resolves when the supervisor is gone, and long enough. */
+  readonly #abandoned = Promise.withResolvers<ExitCode>();
   #pushing: Promise<void> | undefined;
   #service: Service | undefined;
 
@@ -56,6 +65,11 @@ class WorkerProcess {
       // Tells node:cluster, which exits right after this event otherwise, that the end is ours.
       cluster.worker!.exitedAfterDisconnect = true;
       this.#drainRequested.resolve(Date.now() + ORPHAN_DRAIN_MS);
+      // The deadline is the supervisor's, if it had time to name one.
+      void this.#drainRequested.promise.then((deadlineMs) => {
+        const abandoned = () => this.#abandoned.resolve(ExitCode.DRAIN_INCOMPLETE);
+        setTimeout(abandoned, Math.max(0, deadlineMs - Date.now()) + ORPHAN_GRACE_MS);
+      });
     });
     this.#processMetrics.start();
     this.#profiler.start();
@@ -66,6 +80,10 @@ class WorkerProcess {
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
     const service = this.#createService({ config, workerIndex, log });
     this.#service = service;
+    return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
+  }
+
+  async #live(service: Service, log: Logger): Promise<ExitCode> {
     try {
       return await this.#serve(service, log);
     } finally {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { Metadata, status as Code } from "@grpc/grpc-js";
+import { callError, unansweredError } from "../../src/client/errors.ts";
 import { connect, type PublishStream, SluiceError, type StreamOptions } from "../../src/client/index.ts";
 import { badRequest, type FakeCall, type FakeHandlers, FakeService, overloaded } from "./fake-service.ts";
 
@@ -196,6 +198,16 @@ test("a service that dies leaves an unknown outcome for what was sent", async (t
   assert.equal(error.codeName, "UNAVAILABLE");
   assert.equal(error.outcome, "unknown");
   assert.match(error.message, /^unknown outcome: no answer before the call ended/);
+});
+
+test("a connection that closes in the middle of a call is UNAVAILABLE, whichever way grpc-js tells it", () => {
+  const details = "Received RST_STREAM with code 0 (Call ended without gRPC status)";
+  const status = { code: Code.INTERNAL, details, metadata: new Metadata() };
+  for (const error of [unansweredError(status), callError({ ...status, name: "Error", message: details })]) {
+    assert.equal(error.codeName, "UNAVAILABLE");
+    assert.equal(error.outcome, "unknown");
+    assert.equal(error.retryable, true);
+  }
 });
 
 test("a batch that finds no service was not sent", async (t) => {

@@ -24,6 +24,7 @@ import {
 import { Durability, PublishRequestSchema, PublishResponseSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
 import { startInProcess } from "../support/in-process.ts";
 import { PUBLISH, RawClient } from "../support/raw-client.ts";
+import { eventually } from "../support/service.ts";
 
 const event = (value: string) => ({ value: Buffer.from(value) });
 
@@ -84,7 +85,8 @@ test("a draining worker says Drain on every stream, answers what it has, and end
   assert.ok(drain.case === "drain");
   assert.equal(drain.value.lastSettledSequence, 5n);
   assert.ok(drain.value.deadline !== undefined);
-  assert.equal(timestampMs(drain.value.deadline), deadlineMs);
+  // Streams end a second before the worker's deadline, so that what they were told is on its way by then.
+  assert.equal(timestampMs(drain.value.deadline), deadlineMs - 1_000);
   assert.equal((await busy.next()).case, "drain");
   for (const stream of [idle, busy]) {
     const status = await stream.ended;
@@ -94,6 +96,26 @@ test("a draining worker says Drain on every stream, answers what it has, and end
   client[Symbol.dispose]();
   await drained;
   assert.deepEqual(running.service.health(), { ready: false, problems: ["the worker is draining"] });
+});
+
+test("what has no answer when a worker's time is up ends with UNAVAILABLE, on streams and unary", async () => {
+  // Nobody listens there: what is taken waits for Kafka.
+  await using running = await startInProcess({ KAFKA_BROKERS: "127.0.0.1:1" });
+  using client = new RawClient(running.address);
+  using other = new RawClient(running.address);
+  const stream = client.publishStream();
+  stream.send(request(1n, 1));
+  const unary = other.unary(PUBLISH, request(2n, 1));
+  const received = running.service.metrics.publishBytes.with();
+  await eventually("both are taken", () => received.value >= 2 * request(1n, 1).length);
+  const drained = running.service.drain(Date.now() + 400);
+  assert.equal((await stream.next()).case, "drain");
+  for (const status of [await stream.ended, await unary]) {
+    assert.ok(!Buffer.isBuffer(status));
+    assert.equal(status.code, Code.UNAVAILABLE);
+    assert.match(status.message, /going away.*may or may not be stored/);
+  }
+  await drained;
 });
 
 test("health answers for the server and for each service, and knows no other", async () => {

@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { Code, IngestError, Reason } from "../../src/errors.ts";
 import { Batch, Durability, type Responder } from "../../src/ingest/batch.ts";
 import { type BatchSink, Pipeline, type PipelineOptions } from "../../src/ingest/pipeline.ts";
-import type { BatchSettler, SealedBatch, TopicInfo } from "../../src/ingest/producer.ts";
-import type { TopicSource } from "../../src/ingest/topics.ts";
+import type { BatchSettler, SealedBatch, TopicInfo, TopicSource } from "../../src/ingest/producer.ts";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
 import type { MetricSnapshot } from "../../src/telemetry/instruments.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -128,6 +127,11 @@ export class FakeTopics implements TopicSource {
     this.#known.set(name, topic);
     this.#lookups.get(name)?.resolve(topic);
     this.#lookups.delete(name);
+  }
+
+  /** It is not there any more. */
+  forget(name: string): void {
+    this.#known.delete(name);
   }
 
   missing(name: string, error = unknownTopic(name)): void {

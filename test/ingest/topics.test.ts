@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Code, IngestError, Reason } from "../../src/errors.ts";
+import { Durability } from "../../src/ingest/batch.ts";
 import { repartition } from "../../src/ingest/repartition.ts";
-import { isLegalTopicName, Topics } from "../../src/ingest/topics.ts";
+import { isLegalTopicName } from "../../src/ingest/topic-name.ts";
+import { Topics } from "../../src/ingest/topics.ts";
 import { UnassignedTopics } from "../../src/ingest/unassigned-topics.ts";
 import { Session } from "../../src/ingest/session.ts";
 import { murmur2 } from "../../src/wire/murmur2.ts";
@@ -155,15 +157,15 @@ test("a batch that names more missing topics than are remembered is answered all
 
 test("of topics that do not exist the oldest is forgotten first", async () => {
   const source = new FakeTopics();
-  const topics = new Topics(source, new FakeClock(), createMetrics());
+  const topics = new Topics(source, new FakeClock(), createMetrics(), () => {});
   for (let i = 0; i <= 1_000; i++) {
     const lookup = topics.lookup(`missing-${i}`);
     source.missing(`missing-${i}`);
     await lookup;
   }
-  assert.equal(topics.get("missing-0"), undefined);
-  assert.ok(topics.get("missing-1")!.error !== undefined);
-  assert.ok(topics.get("missing-1000")!.error !== undefined);
+  assert.equal(topics.get("missing-0", Durability.REPLICATED), undefined);
+  assert.ok(topics.get("missing-1", Durability.REPLICATED)!.error !== undefined);
+  assert.ok(topics.get("missing-1000", Durability.REPLICATED)!.error !== undefined);
 });
 
 test("what changes about a topic counts from the next event on", () => {

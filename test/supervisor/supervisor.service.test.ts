@@ -57,6 +57,27 @@ test("after all workers died at once, all of them serve again where they did", a
   assert.equal((await scrape(service)).get('sluice_worker_restarts_total{worker="0"}'), 1);
 });
 
+test("a connection that was handed to a worker which dies before it takes it is closed, so that the client comes again", async () => {
+  await using service = await startFixture();
+  const taker = await command(service, "count 0");
+  // It hears of no connection any more; the supervisor accepts them, and hands the first one over.
+  process.kill(taker!.pid, "SIGSTOP");
+  const [host = "", port = ""] = service.grpcAddress.split(":");
+  const sockets = [1, 2, 3].map(() => net.connect(Number(port), host));
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  const over = sockets.map(
+    (socket) =>
+      new Promise<void>((resolve) => {
+        socket.on("error", () => {}).on("close", resolve);
+        socket.on("data", () => socket.destroy()).write("count 0\n");
+      }),
+  );
+  await setTimeout(100);
+  process.kill(taker!.pid, "SIGKILL");
+  const late = setTimeout(10_000, "left hanging", { ref: false });
+  assert.notEqual(await Promise.race([Promise.all(over), late]), "left hanging");
+});
+
 test("the other workers serve while one is away, and readiness says which one is", async () => {
   await using service = await startFixture({ WORKERS: "2" });
   const pids = await bothPids(service);
@@ -221,6 +242,18 @@ test("workers whose supervisor was killed drain and end by themselves", async ()
   // `stop` waits until no process is left.
   assert.deepEqual(await service.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
   assert.deepEqual(service.stdout().split("\n").sort(), ["", "drained 0", "drained 1"]);
+});
+
+test("workers whose supervisor was killed end even if their drain does not", async () => {
+  const service = await startFixture({ FAKE_DRAIN: "hang" });
+  assert.deepEqual(await service.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
+});
+
+test("workers whose supervisor was killed while they drained end, too", async () => {
+  const service = await startFixture({ FAKE_DRAIN: "hang", DRAIN_TIMEOUT: "3s" });
+  process.kill(service.pid, "SIGTERM");
+  await eventually("it drains", () => service.stderr().includes('"draining"'));
+  assert.deepEqual(await service.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
 });
 
 test("SIGTERM ends workers that are still starting", async () => {
