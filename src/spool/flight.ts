@@ -137,6 +137,14 @@ export class FlightPart implements BatchSettler, StampKeeper {
   }
 }
 
+export interface FlightCallbacks {
+  readonly keepStamp: KeepStamp;
+  /** Everything that was sent is told of. */
+  readonly landed: (flight: Flight) => void;
+  /** Takes back what its bytes lie in. */
+  readonly done: (() => void) | undefined;
+}
+
 export class Flight {
   /** In its lane. */
   readonly index: number;
@@ -144,30 +152,28 @@ export class Flight {
   readonly parts: readonly FlightPart[];
   /** Of all parts together. */
   readonly bytes: number;
-  readonly #landed: (flight: Flight) => void;
+  readonly #callbacks: FlightCallbacks;
   /** Parts that were sent and not told of yet. */
   #inFlight = 0;
 
   /**
    * @param batches one for each partition.
    * @param stamps how they were sent before.
-   * @param landed called when everything that was sent is told of.
    */
   constructor(
     index: number,
     entry: LaneEntry,
     batches: readonly SealedBatch[],
     stamps: readonly Stamp[],
-    keepStamp: KeepStamp,
-    landed: (flight: Flight) => void,
+    callbacks: FlightCallbacks,
   ) {
     this.index = index;
     this.entry = entry;
-    this.#landed = landed;
+    this.#callbacks = callbacks;
     this.bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.parts = batches.map((batch) => {
       const stamp = stamps.find(({ partition }) => partition === batch.partition);
-      return new FlightPart(batch, stamp, keepStamp, () => this.#partTold());
+      return new FlightPart(batch, stamp, callbacks.keepStamp, () => this.#partTold());
     });
   }
 
@@ -189,6 +195,11 @@ export class Flight {
     return this.#inFlight > 0;
   }
 
+  /** Its bytes are not needed any more. */
+  done(): void {
+    this.#callbacks.done?.();
+  }
+
   /** Sends what is not complete. */
   send(producer: Producer): void {
     const open = this.parts.filter((part) => !part.complete);
@@ -197,6 +208,6 @@ export class Flight {
   }
 
   #partTold(): void {
-    if (--this.#inFlight === 0) this.#landed(this);
+    if (--this.#inFlight === 0) this.#callbacks.landed(this);
   }
 }

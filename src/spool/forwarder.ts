@@ -23,7 +23,7 @@ import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { TopicBacklog } from "./backlog.ts";
-import { BatchReader, DamagedBatch } from "./batch-reader.ts";
+import { BatchReader, DamagedBatch, type LentBatch } from "./batch-reader.ts";
 import { Burials } from "./burials.ts";
 import type { DeadLetterSink } from "./dead-letters.ts";
 import type { BatchEntry } from "./entries.ts";
@@ -125,6 +125,7 @@ export class Forwarder implements Component {
     for (const forwarder of this.#lanes.values()) forwarder.dispose();
     this.#topics.dispose();
     this.#burials.dispose();
+    await this.#reader.dispose();
   }
 
   // --- What goes next ---------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ export class Forwarder implements Component {
       this.#queue.unshift(forwarder);
       return "no room";
     }
-    let batch: BatchEntry | undefined;
+    let batch: LentBatch | undefined;
     try {
       batch = this.#reader.get(entry);
       if (batch === undefined) {
@@ -203,6 +204,7 @@ export class Forwarder implements Component {
     assert(batch !== undefined, "what was loaded is there");
     forwarder.readFailures = 0;
     if (this.#state === "running") this.#depart(forwarder, entry, batch, info);
+    else this.#reader.give(batch);
     return "looked at";
   }
 
@@ -234,7 +236,7 @@ export class Forwarder implements Component {
 
   // --- Send and land ----------------------------------------------------------------------------------------------------
 
-  #depart(forwarder: LaneForwarder, entry: LaneEntry, batch: BatchEntry, info: TopicInfo): void {
+  #depart(forwarder: LaneForwarder, entry: LaneEntry, batch: LentBatch, info: TopicInfo): void {
     const { lane } = forwarder;
     const index = lane.take();
     // A topic that has fewer partitions than when the batch was sent is another one.
@@ -248,15 +250,19 @@ export class Forwarder implements Component {
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       const error = new IngestError(Code.INTERNAL, `the batch cannot be split by partitions: ${why}`, { cause });
-      void this.#bury(forwarder, index, entry, [{ batch, first: 0, count: batch.count, error }]);
+      const refusals = [{ batch, first: 0, count: batch.count, error }];
+      void this.#bury(forwarder, index, entry, refusals).then(() => this.#reader.give(batch));
       this.#enqueue(forwarder);
       return;
     }
+    // What it was split into has bytes of its own.
+    if (!isWhole) this.#reader.give(batch);
     const keepStamp: KeepStamp = (partition, stamp, kept) => {
       this.#spool.keepStamp(entry, { partition, partitions, ...stamp }, kept);
     };
     const landed = (flight: Flight): void => this.#landed(forwarder, flight);
-    const flight = new Flight(index, entry, batches, stamps, keepStamp, landed);
+    const done = isWhole ? (): void => this.#reader.give(batch) : undefined;
+    const flight = new Flight(index, entry, batches, stamps, { keepStamp, landed, done });
     forwarder.add(flight);
     this.#budget.add(forwarder, flight.bytes);
     this.#send(forwarder, flight);
@@ -297,11 +303,13 @@ export class Forwarder implements Component {
     this.#tellIfIdle();
   }
 
-  #completed(forwarder: LaneForwarder, { index, entry, refusals }: Flight): void {
+  #completed(forwarder: LaneForwarder, flight: Flight): void {
+    const { index, entry, refusals } = flight;
     if (refusals.length > 0) {
-      void this.#bury(forwarder, index, entry, refusals);
+      void this.#bury(forwarder, index, entry, refusals).then(() => flight.done());
       return;
     }
+    flight.done();
     this.#spool.forwarded(forwarder.lane, index, entry);
     this.#wakeOthers(forwarder);
   }
@@ -322,6 +330,7 @@ export class Forwarder implements Component {
   #tick(): void {
     const nowMs = this.#clock.monotonic();
     for (const forwarder of this.#lanes.values()) this.#budget.stallIfStill(forwarder, nowMs);
+    void this.#reader.closeDone();
     this.#pump();
     this.#timer = this.#clock.setTimeout(() => this.#tick(), TICK_MS);
     this.#timer.unref?.();
