@@ -127,11 +127,11 @@ export class BatchReader {
 
   /** Closes files of which nothing is wanted any more: an open file keeps its space on the disk although it is deleted. */
   async closeDone(): Promise<void> {
-    for (const segment of [...this.#files.keys()]) if (segment.live === 0) await this.#close(segment);
+    for (const segment of this.#files.keys()) if (segment.live === 0) await this.#close(segment);
   }
 
   async dispose(): Promise<void> {
-    for (const segment of [...this.#files.keys()]) await this.#close(segment);
+    for (const segment of this.#files.keys()) await this.#close(segment);
   }
 
   #retire({ buffer }: Window): void {
