@@ -68,3 +68,18 @@ test("npm scripts in the documentation exist", () => {
     for (const [, name] of read(document).matchAll(/npm run(?: -s)? ([a-z:]+)/g))
       assert.ok(scripts[name!] !== undefined, `${document}: npm run ${name}`);
 });
+
+test("every sentence of docs/guarantees.md names tests that hold it, and they exist", () => {
+  const text = read("docs/guarantees.md");
+  const sentences = text.split(/^- /m).slice(1);
+  for (const sentence of sentences) assert.match(sentence, /Held by `test\//, `nothing holds: ${sentence}`);
+  const missing: string[] = [];
+  for (const [, path, names] of text.matchAll(/Held by `([^`]+)`:((?:\s+"[^"]+"[;.])+)/g)) {
+    const source = existsSync(join(ROOT, path!)) ? readFileSync(join(ROOT, path!), "utf8") : "";
+    for (const [, name] of names!.matchAll(/"([^"]+)"/g))
+      if (!source.includes(name!.replaceAll(/\s+/g, " "))) missing.push(`${path}: ${name}`);
+  }
+  assert.deepEqual(missing, []);
+  const held = text.split("Held by").length - 1;
+  assert.equal(Array.from(text.matchAll(/Held by `[^`]+`: "[^"]+"(?:; "[^"]+")*\./g)).length, held, "each is readable");
+});
