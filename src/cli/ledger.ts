@@ -19,7 +19,7 @@ export interface Ledger {
   readonly spooled: number;
 }
 
-interface Sample {
+export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -29,7 +29,8 @@ interface Sample {
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-function* samples(metrics: string): Generator<Sample> {
+/** The samples of a scrape. */
+export function* samples(metrics: string): Generator<Sample> {
   for (const line of metrics.split("\n")) {
     const match = SAMPLE.exec(line);
     if (match === null) continue;

@@ -1,0 +1,259 @@
+// What was acknowledged against what is in Kafka, topic by topic.
+//
+// - Missing: acknowledged and not there. Never allowed. What was sent before its topic was deleted went with the topic.
+// - Duplicated: there more often than it was acknowledged. Each attempt without an answer may have stored the event once
+//   more: `retried`. A killed service may bring again what it had not noted as done: `replayed`. Who sends while a topic is
+//   deleted and created again, and what the service itself counts as possible (sluice_kafka_possible_duplicates_total), may
+//   find duplicates, too. Every other one is a `duplicated`, and is not allowed.
+// - Reordered: of the events of one stream with one key, acknowledged at the first attempt, one comes before another one
+//   that was sent earlier. What was sent again has no place in an order, and unary calls have none.
+// - Misplaced: not at the offset that its answer named, or a key's events in more than one partition.
+// - Alien: nobody sent it like that, or it was only ever refused.
+
+import { identify } from "./event.ts";
+import type { History, SentBatch } from "./history.ts";
+
+/** A topic that was deleted and created again, in milliseconds since the epoch. */
+export interface Recreation {
+  readonly topic: string;
+  readonly deletedAtMs: number;
+  /** From here on nothing could reach the old topic any more. */
+  readonly goneAtMs: number;
+  readonly createdAtMs: number;
+}
+
+/** What happened during the run, as far as guarantees depend on it. */
+export interface Circumstances {
+  readonly recreations: readonly Recreation[];
+  /** When the service was killed, in milliseconds since the epoch. */
+  readonly serviceKills: readonly number[];
+  /** sluice_kafka_possible_duplicates_total, in record batches. */
+  readonly possibleDuplicates: number;
+}
+
+export interface ReadRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | null;
+  readonly value: string | null;
+}
+
+export interface TopicResult {
+  readonly topic: string;
+  readonly acknowledged: number;
+  /** Records that are there. */
+  read: number;
+  missing: number;
+  /** Acknowledged, and deleted with the topic. */
+  gone: number;
+  /** Not acknowledged, and there. */
+  unacknowledged: number;
+  retried: number;
+  replayed: number;
+  recreated: number;
+  possible: number;
+  duplicated: number;
+  reordered: number;
+  misplaced: number;
+  alien: number;
+  /** The first few of what is not allowed, for people. */
+  readonly examples: string[];
+}
+
+const EXAMPLES_MAX = 10;
+/** A batch that waits for a topic which is gone waits this long at most; here with room to spare. */
+const AROUND_RECREATION_MS = 60_000;
+
+export class Comparison {
+  readonly #run: string;
+  readonly #history: History;
+  readonly #circumstances: Circumstances;
+  readonly #results = new Map<string, TopicResult>();
+  /** By batch and event: how often it was read. */
+  readonly #copies = new Map<SentBatch, Uint8Array>();
+  /** By topic, stream and key: the last event of each that was read. */
+  readonly #lastRead = new Map<string, number>();
+  readonly #partitionOfKey = new Map<string, number>();
+
+  constructor(run: string, history: History, circumstances: Circumstances) {
+    this.#run = run;
+    this.#history = history;
+    this.#circumstances = circumstances;
+  }
+
+  /** Takes the records of a topic, those of each partition in their order. */
+  read(topic: string, record: ReadRecord): void {
+    const result = this.#result(topic);
+    result.read++;
+    const id = identify(this.#run, record.key, record.value);
+    const batch = id === undefined ? undefined : this.#history.batch(id.sender, id.batch);
+    if (id === undefined || batch === undefined || batch.topic !== topic || id.index >= batch.count) {
+      result.alien++;
+      note(result, record, "was never sent to this topic");
+      return;
+    }
+    const { index } = id;
+    const copies = this.#copiesOf(batch);
+    copies[index] = Math.min(255, copies[index]! + 1);
+    if (copies[index] > 1) return;
+    const acknowledgement = batch.acknowledgement(index);
+    if (acknowledgement === undefined) {
+      result.unacknowledged++;
+      if (batch.maybe[index] === 0) {
+        result.alien++;
+        note(result, record, "was only ever refused");
+      }
+      return;
+    }
+    this.#checkPlace(result, record, batch, index);
+    this.#checkOrder(result, record, batch, index);
+  }
+
+  /** The results, by topic, once everything is read. */
+  end(): readonly TopicResult[] {
+    for (const batch of this.#history.batches()) this.#settle(batch);
+    return [...this.#results.values()].sort((a, b) => a.topic.localeCompare(b.topic));
+  }
+
+  #settle(batch: SentBatch): void {
+    const result = this.#result(batch.topic);
+    const copies = this.#copiesOf(batch);
+    for (let index = 0; index < batch.count; index++) {
+      const acknowledgement = batch.acknowledgement(index);
+      const found = copies[index]!;
+      if (acknowledgement !== undefined) {
+        (result as { acknowledged: number }).acknowledged++;
+        if (found === 0) {
+          if (this.#wentWithTopic(batch.topic, acknowledgement.sentAtMs)) result.gone++;
+          else {
+            result.missing++;
+            note(result, { batch, index }, `is missing: ${describe(batch, index)}`);
+          }
+        }
+      }
+      if (found > 1) this.#settleCopies(result, batch, index, found);
+    }
+  }
+
+  #settleCopies(result: TopicResult, batch: SentBatch, index: number, found: number): void {
+    const told = batch.acknowledgedBy[index] === 0 ? 0 : 1;
+    const extra = found - 1;
+    const retried = Math.min(extra, Math.max(0, told + batch.maybe[index]! - 1));
+    result.retried += retried;
+    const unexplained = extra - retried;
+    if (unexplained === 0) return;
+    if (this.#mayBeReplayed(batch)) result.replayed += unexplained;
+    else if (this.#isAroundRecreation(batch)) result.recreated += unexplained;
+    else if (this.#circumstances.possibleDuplicates > 0) result.possible += unexplained;
+    else {
+      result.duplicated += unexplained;
+      note(result, { batch, index }, `is there ${found} times: ${describe(batch, index)}`);
+    }
+  }
+
+  #checkPlace(result: TopicResult, record: ReadRecord, batch: SentBatch, index: number): void {
+    const { partition, offset, key } = record;
+    let isMisplaced = false;
+    if (key !== null) {
+      const name = `${batch.topic}/${key}`;
+      const before = this.#partitionOfKey.get(name) ?? partition;
+      this.#partitionOfKey.set(name, before);
+      isMisplaced = before !== partition;
+    }
+    const onlyAttempt = batch.tries[index] === 1 ? batch.acknowledgement(index) : undefined;
+    const isGone = onlyAttempt !== undefined && this.#wentWithTopic(batch.topic, onlyAttempt.sentAtMs);
+    if (onlyAttempt?.durability === 1 && batch.attempts.length === 1 && !isGone) {
+      isMisplaced ||= !batch.placed.some(([at, first, count]) => {
+        return at === partition && offset >= first && offset < first + count;
+      });
+    }
+    if (!isMisplaced) return;
+    result.misplaced++;
+    note(result, record, `is not where it should be (${JSON.stringify(batch.placed)})`);
+  }
+
+  #checkOrder(result: TopicResult, record: ReadRecord, batch: SentBatch, index: number): void {
+    if (batch.stream < 0 || record.key === null || batch.tries[index] !== 1) return;
+    const name = `${batch.topic}/${batch.stream}/${record.key}`;
+    const place = batch.number * 65_536 + index;
+    const last = this.#lastRead.get(name) ?? -1;
+    if (place < last) {
+      result.reordered++;
+      const lastEvent = `${Math.floor(last / 65_536)}/${last % 65_536}`;
+      note(result, record, `comes after ${lastEvent} of its stream: ${describe(batch, index)}`);
+    } else this.#lastRead.set(name, place);
+  }
+
+  #wentWithTopic(topic: string, sentAtMs: number): boolean {
+    return this.#circumstances.recreations.some((each) => each.topic === topic && sentAtMs < each.goneAtMs);
+  }
+
+  #isAroundRecreation({ topic, attempts }: SentBatch): boolean {
+    return this.#circumstances.recreations.some((each) => {
+      const from = each.deletedAtMs - AROUND_RECREATION_MS;
+      return each.topic === topic && attempts.some(({ sentAtMs }) => sentAtMs > from && sentAtMs < each.createdAtMs);
+    });
+  }
+
+  /** Was it on the disk of a service that was killed? */
+  #mayBeReplayed({ attempts }: SentBatch): boolean {
+    return this.#circumstances.serviceKills.some((killedAtMs) => {
+      return attempts.some(({ durability, sentAtMs }) => durability === 2 && sentAtMs < killedAtMs);
+    });
+  }
+
+  #copiesOf(batch: SentBatch): Uint8Array {
+    let copies = this.#copies.get(batch);
+    if (copies === undefined) this.#copies.set(batch, (copies = new Uint8Array(batch.count)));
+    return copies;
+  }
+
+  #result(topic: string): TopicResult {
+    let result = this.#results.get(topic);
+    if (result === undefined) {
+      result = {
+        topic,
+        acknowledged: 0,
+        read: 0,
+        missing: 0,
+        gone: 0,
+        unacknowledged: 0,
+        retried: 0,
+        replayed: 0,
+        recreated: 0,
+        possible: 0,
+        duplicated: 0,
+        reordered: 0,
+        misplaced: 0,
+        alien: 0,
+        examples: [],
+      };
+      this.#results.set(topic, result);
+    }
+    return result;
+  }
+}
+
+function note(
+  { examples }: TopicResult,
+  what: ReadRecord | { readonly batch: SentBatch; readonly index: number },
+  why: string,
+): void {
+  if (examples.length >= EXAMPLES_MAX) return;
+  const name =
+    "batch" in what
+      ? `event ${what.batch.sender}/${what.batch.number}/${what.index}`
+      : `record ${what.partition}:${what.offset} ${what.value?.split("/", 5).join("/")}`;
+  examples.push(`${name} ${why}`);
+}
+
+function describe(batch: SentBatch, index: number): string {
+  const attempts = batch.attempts.map(({ sentAtMs, durability, indices }, attempt) => {
+    const isAcknowledged = batch.acknowledgedBy[index] === attempt + 1;
+    const isPart = indices === undefined || indices.includes(index);
+    const state = isAcknowledged ? "acknowledged" : isPart ? "not acknowledged" : "without it";
+    return `${durability === 1 ? "REPLICATED" : "PERSISTED"} at ${new Date(sentAtMs).toISOString()} ${state}`;
+  });
+  const way = batch.stream < 0 ? "unary" : `stream ${batch.stream}`;
+  return `${way}, ${attempts.join(", ")}, ${batch.maybe[index]} without an answer`;
+}
