@@ -40,7 +40,4 @@ try {
 } catch (error) {
   process.stderr.write(`chaos: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
-} finally {
-  // A signal handler alone does not keep the process alive, but listeners of the brokers' reaper go by their number.
-  process.removeAllListeners("SIGINT").removeAllListeners("SIGTERM");
 }

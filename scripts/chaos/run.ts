@@ -104,6 +104,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     watch.start();
     const senders = planSenders(TOPICS, DOOMED, rate);
     const load = stack.use(startLoad({ run, address: service.address, recordFile, seed, senders }, directory));
+    // Who interrupts a run does not wait for what is under way.
+    stack.defer(async () => {
+      if (signal.aborted) await Promise.all([load.killed(), service.kill()]);
+    });
     const world = new World({
       cluster,
       service,

@@ -44,7 +44,8 @@ async function runFault(world: World, fault: Fault, log: (line: string) => void)
   try {
     seen = await fault.run(world);
   } finally {
-    await fault.heal(world);
+    // A run that was interrupted takes its world down as it is.
+    if (!world.signal.aborted) await fault.heal(world);
   }
   await world.calm();
   const seconds = (Date.now() - atMs) / 1000;
