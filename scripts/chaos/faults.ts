@@ -158,6 +158,37 @@ const serviceKilled: Fault = {
   heal: restartService,
 };
 
+const workerKilled: Fault = {
+  name: "worker-kill",
+  about: "kill -9 of one worker; the supervisor starts it again",
+  async run(world) {
+    const { service, serviceKills, watch } = world;
+    const { workers } = service;
+    if (workers.length === 0) return "NOT DONE: this system does not tell the workers' process ids";
+    const before = watch.now("sluice_worker_restarts_total");
+    process.kill(world.pick(workers), "SIGKILL");
+    serviceKills.push(Date.now());
+    await world.until("the worker is started again", () => watch.now("sluice_worker_restarts_total") > before);
+    return `one of ${workers.length}`;
+  },
+  heal: restartService,
+};
+
+const serviceRestarted: Fault = {
+  name: "service-restart",
+  about: "SIGTERM to the service, which drains, and a new start",
+  async run({ service, watch, signal }) {
+    await watch.look();
+    const began = performance.now();
+    await service.restart(signal);
+    const took = (performance.now() - began) / 1000;
+    watch.lifeEnded();
+    await watch.look();
+    return `${took.toFixed(1)} s, ${watch.ledger().recovered} events left in the spool`;
+  },
+  heal: restartService,
+};
+
 const serviceKilledWithBacklog: Fault = {
   name: "backlog-kill",
   about: "two of three brokers killed, then the service with what it has spooled; all of them started again",
@@ -224,5 +255,7 @@ export const FAULTS: readonly Fault[] = [
   topicRecreated,
   serviceKilled,
   serviceKilledWithBacklog,
+  workerKilled,
+  serviceRestarted,
   diskFull,
 ];

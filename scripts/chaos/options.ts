@@ -14,6 +14,7 @@ Usage: npm run chaos -- [options]
   --rate N       events a second (2000)
   --hold N       how long faults last, as a factor of their usual time (1)
   --json         prints the result as JSON, and the log on standard error
+  --keep         keeps the record and the service's log, also if nothing was found
   --help         this text
 
 Faults:
@@ -29,6 +30,7 @@ export interface CommandLine {
   readonly rate: number;
   readonly hold: number;
   readonly json: boolean;
+  readonly keep: boolean;
 }
 
 /** @throws TypeError with one line per mistake. */
@@ -42,6 +44,7 @@ export function parseChaosOptions(args: readonly string[], randomSeed: number): 
       rate: { type: "string", default: "2000" },
       hold: { type: "string", default: "1" },
       json: { type: "boolean", default: false },
+      keep: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -65,6 +68,7 @@ export function parseChaosOptions(args: readonly string[], randomSeed: number): 
     rate: number("rate", 10, 20_000),
     hold: number("hold", 0.05, 10),
     json: values.json,
+    keep: values.keep,
   };
   if (mistakes.length > 0) throw new TypeError(mistakes.join("\n"));
   return options;

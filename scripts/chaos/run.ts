@@ -33,6 +33,8 @@ export interface ChaosOptions {
   readonly rate: number;
   /** How long each fault lasts, as a factor of its usual time. Default 1. */
   readonly holdFactor?: number;
+  /** Keeps the record and the service's log, also of a run that has not failed. */
+  readonly keep?: boolean;
   readonly signal: AbortSignal;
   /** Hears what happens, a line at a time. */
   readonly log: (line: string) => void;
@@ -51,7 +53,7 @@ export interface ChaosResult {
   readonly possibleDuplicates: number;
   /** Why the run has failed, each as a sentence; empty: it has not. */
   readonly failures: readonly string[];
-  /** Where the record and the service's log are kept; only of a run that failed. */
+  /** Where the record and the service's log are kept, if they are. */
   readonly directory: string | undefined;
 }
 
@@ -149,7 +151,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       ledger: watch.ledger(),
       seconds: (performance.now() - began) / 1000,
       ledgerLooks: watch.looks,
-      directory: failures.length > 0 ? directory : undefined,
+      directory: failures.length > 0 || options.keep === true ? directory : undefined,
     };
   } catch (error) {
     if (!signal.aborted) {
@@ -159,7 +161,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     }
     throw error;
   } finally {
-    if (failures.length === 0) rmSync(directory, { recursive: true, force: true });
+    if (failures.length === 0 && options.keep !== true) rmSync(directory, { recursive: true, force: true });
   }
 }
 
