@@ -12,6 +12,7 @@
 
 import { identify } from "./event.ts";
 import type { History, SentBatch } from "./history.ts";
+import { emptyResult, EXAMPLES_MAX, type TopicResult } from "./topic-result.ts";
 
 /** A topic that was deleted and created again, in milliseconds since the epoch. */
 export interface Recreation {
@@ -38,29 +39,6 @@ export interface ReadRecord {
   readonly value: string | null;
 }
 
-export interface TopicResult {
-  readonly topic: string;
-  readonly acknowledged: number;
-  /** Records that are there. */
-  read: number;
-  missing: number;
-  /** Acknowledged, and deleted with the topic. */
-  gone: number;
-  /** Not acknowledged, and there. */
-  unacknowledged: number;
-  retried: number;
-  replayed: number;
-  recreated: number;
-  possible: number;
-  duplicated: number;
-  reordered: number;
-  misplaced: number;
-  alien: number;
-  /** The first few of what is not allowed, for people. */
-  readonly examples: string[];
-}
-
-const EXAMPLES_MAX = 10;
 /** A batch that waits for a topic which is gone waits this long at most; here with room to spare. */
 const AROUND_RECREATION_MS = 60_000;
 
@@ -122,7 +100,7 @@ export class Comparison {
       const acknowledgement = batch.acknowledgement(index);
       const found = copies[index]!;
       if (acknowledgement !== undefined) {
-        (result as { acknowledged: number }).acknowledged++;
+        result.acknowledged++;
         if (found === 0) {
           if (this.#wentWithTopic(batch.topic, acknowledgement.sentAtMs)) result.gone++;
           else {
@@ -211,23 +189,7 @@ export class Comparison {
   #result(topic: string): TopicResult {
     let result = this.#results.get(topic);
     if (result === undefined) {
-      result = {
-        topic,
-        acknowledged: 0,
-        read: 0,
-        missing: 0,
-        gone: 0,
-        unacknowledged: 0,
-        retried: 0,
-        replayed: 0,
-        recreated: 0,
-        possible: 0,
-        duplicated: 0,
-        reordered: 0,
-        misplaced: 0,
-        alien: 0,
-        examples: [],
-      };
+      result = emptyResult(topic);
       this.#results.set(topic, result);
     }
     return result;

@@ -15,6 +15,7 @@ export class LedgerWatch implements AsyncDisposable {
   readonly #mistakes: string[] = [];
   readonly #pastLives = new Map<string, number>();
   #metrics = "";
+  #life = 0;
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<unknown> = Promise.resolve();
@@ -42,11 +43,13 @@ export class LedgerWatch implements AsyncDisposable {
 
   /** Looks now. Resolves with false if the service does not answer. */
   async look(): Promise<boolean> {
+    const life = this.#life;
     const metrics = await fetch(this.#url, { signal: AbortSignal.timeout(TIMEOUT_MS) }).then(
       async (response) => (response.ok ? await response.text() : undefined),
       () => undefined,
     );
-    if (metrics === undefined) return false;
+    // What a life that has ended meanwhile told last is in the past already.
+    if (metrics === undefined || life !== this.#life) return false;
     this.#metrics = metrics;
     this.#looks++;
     for (const topic of [undefined, ...this.#topics]) {
@@ -80,6 +83,7 @@ export class LedgerWatch implements AsyncDisposable {
 
   /** The service has been killed: its counters begin at 0 again. */
   lifeEnded(): void {
+    this.#life++;
     const names = new Set<string>();
     for (const { name } of samples(this.#metrics)) names.add(name);
     for (const name of names) this.#pastLives.set(name, this.total(name));

@@ -1,7 +1,8 @@
 // The command line of a run.
 
 import { parseArgs } from "node:util";
-import { type Fault, FAULTS } from "./faults.ts";
+import type { Fault } from "./fault.ts";
+import { FAULTS } from "./faults.ts";
 
 export const HELP = `Breaks a real cluster and the service in every way there is, under load, and compares what was
 acknowledged with what is in Kafka.

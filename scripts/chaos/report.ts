@@ -1,8 +1,8 @@
 // A run's result for people: faults, topics, the service's ledger, and the verdict.
 
 import { formatCount, table } from "../../src/cli/table.ts";
-import type { TopicResult } from "./comparison.ts";
 import type { ChaosResult } from "./run.ts";
+import type { TopicResult } from "./topic-result.ts";
 
 const COLUMNS = [
   "acknowledged",

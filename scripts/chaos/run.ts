@@ -13,8 +13,8 @@ import { freePorts } from "../kafka/ports.ts";
 import { countRecords } from "../kafka/topics.ts";
 import { startKafka } from "../kafka.ts";
 import { mulberry32 } from "../random.ts";
-import { Comparison, type TopicResult } from "./comparison.ts";
-import type { Fault } from "./faults.ts";
+import { Comparison } from "./comparison.ts";
+import type { Fault } from "./fault.ts";
 import { History } from "./history.ts";
 import { LedgerWatch } from "./ledger-watch.ts";
 import { type LoadPlan, planSenders } from "./load.ts";
@@ -22,6 +22,7 @@ import { readRecord } from "./record.ts";
 import { type FaultRun, runSchedule } from "./schedule.ts";
 import { Service } from "./service.ts";
 import { SmallDisk } from "./small-disk.ts";
+import { judge, type TopicResult } from "./topic-result.ts";
 import { TOPIC_OPTIONS, World } from "./world.ts";
 
 export interface ChaosOptions {
@@ -154,12 +155,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       directory: failures.length > 0 || options.keep === true ? directory : undefined,
     };
   } catch (error) {
-    if (!signal.aborted) {
-      const why = error instanceof Error ? error.message : String(error);
-      failures.push(why);
-      throw new Error(`${why}\nthe record and the service's log are kept in ${directory}`, { cause: error });
-    }
-    throw error;
+    if (signal.aborted) throw signal.reason;
+    const why = error instanceof Error ? error.message : String(error);
+    failures.push(why);
+    throw new Error(`${why}\nthe record and the service's log are kept in ${directory}`, { cause: error });
   } finally {
     if (failures.length === 0 && options.keep !== true) rmSync(directory, { recursive: true, force: true });
   }
@@ -214,13 +213,4 @@ async function readTopic(
     comparison.read(topic, record);
   });
   if (read < count) throw new Error(`Java's consumer read ${read} of ${count} records of ${topic}`);
-}
-
-/** What of the comparison is not allowed. */
-export function judge(topics: readonly TopicResult[]): string[] {
-  return topics.flatMap(({ topic, examples, ...counts }) => {
-    const kinds = ["missing", "duplicated", "reordered", "misplaced", "alien"] as const;
-    const wrong = kinds.filter((kind) => counts[kind] > 0).map((kind) => `${counts[kind]} ${kind}`);
-    return wrong.length === 0 ? [] : [`${topic}: ${wrong.join(", ")}`, ...examples.map((each) => `${topic}: ${each}`)];
-  });
 }

@@ -3,7 +3,7 @@
 // The first round is always completed, because a run that left some faults out would look like one that met them all. Each
 // fault begins in a calm world, with every replica in sync: two faults at once are a fault of their own, with a name.
 
-import type { Fault } from "./faults.ts";
+import type { Fault } from "./fault.ts";
 import type { World } from "./world.ts";
 
 export interface FaultRun {

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type Circumstances, Comparison, type TopicResult } from "../../scripts/chaos/comparison.ts";
+import { type Circumstances, Comparison } from "../../scripts/chaos/comparison.ts";
 import { keyOf, valueOf } from "../../scripts/chaos/event.ts";
 import { History } from "../../scripts/chaos/history.ts";
 import type { Line, Sent, Stored } from "../../scripts/chaos/record.ts";
-import { judge } from "../../scripts/chaos/run.ts";
+import { judge, type TopicResult } from "../../scripts/chaos/topic-result.ts";
 
 const RUN = "run";
 const TOPIC = "t";
