@@ -66,6 +66,8 @@ const SPOOL_CAP = "8MiB";
 const ROOT = join(import.meta.dirname, "../..");
 /** What was taken has a lane, a backoff and a topic to look up before it is in Kafka. */
 const SETTLE_MS = 180_000;
+/** How old the books may be that are looked at: workers tell theirs every second, and they are looked at every second. */
+const BOOKS_AGE_MS = 3_000;
 const LOAD_END_MS = 120_000;
 const READ_MS = 180_000;
 /** How long the reader looks for records that should not be there. */
@@ -127,7 +129,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
     log("the load ends; waiting until the spool is empty");
     load.assertRuns();
-    await endLoad(load, failures);
+    await endLoad(load, failures, signal);
     await settle(world, failures);
     await watch.look();
     const history = new History();
@@ -139,7 +141,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       serviceKills: world.serviceKills,
       possibleDuplicates,
     });
-    for (const topic of [...TOPICS, DOOMED]) await readTopic(cluster.bootstrap, topic, comparison, log);
+    for (const topic of [...TOPICS, DOOMED]) {
+      signal.throwIfAborted();
+      await readTopic(cluster.bootstrap, topic, comparison, log);
+    }
     const topics = comparison.end();
     failures.push(...judge(topics), ...watch.mistakes.map((mistake) => `the ledger does not balance: ${mistake}`));
     return {
@@ -175,20 +180,21 @@ function startLoad(plan: LoadPlan, directory: string): Child {
   });
 }
 
-async function endLoad(load: Child, failures: string[]): Promise<void> {
+async function endLoad(load: Child, failures: string[], signal: AbortSignal): Promise<void> {
   process.kill(load.pid, "SIGTERM");
   const deadline = performance.now() + LOAD_END_MS;
-  while (load.runs && performance.now() < deadline) await sleep(100);
+  while (load.runs && performance.now() < deadline) await sleep(100, undefined, { signal });
   if (load.runs) {
     failures.push(`the load client still waits for answers ${LOAD_END_MS / 1000} s after the last fault`);
     await load.killed();
     return;
   }
-  await load.output(0, new AbortController().signal);
+  await load.output(0, signal);
 }
 
 async function settle(world: World, failures: string[]): Promise<void> {
   const { watch } = world;
+  await sleep(BOOKS_AGE_MS, undefined, { signal: world.signal });
   await world
     .until("nothing is spooled or in flight", () => watch.ledger().spooled + watch.ledger().inFlight === 0, SETTLE_MS)
     .catch((error: unknown) => {
