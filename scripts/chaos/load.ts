@@ -14,19 +14,29 @@ export interface LoadPlan {
   readonly senders: readonly SenderPlan[];
 }
 
-/**
- * Streams and unary callers, for one durability and for both in turn. The topic that will be deleted has senders of its own:
- * what waits for it must not fill the windows of the others.
- */
-export function planSenders(topics: readonly string[], doomed: string, rate: number): readonly SenderPlan[] {
+/** What each topic of a run is for. */
+export interface LoadTopics {
+  /** Take both durabilities. There PERSISTED stands in line behind REPLICATED while Kafka takes nothing. */
+  readonly mixed: readonly string[];
+  /** Takes PERSISTED only, and so fills the spool when Kafka takes nothing. */
+  readonly persisted: string;
+  /** Will be deleted. It has senders of its own: what waits for it must not fill the windows of the others. */
+  readonly doomed: string;
+}
+
+/** Streams and unary callers, for one durability and for both in turn. */
+export function planSenders({ mixed, persisted, doomed }: LoadTopics, rate: number): readonly SenderPlan[] {
   const shapes = [
-    { kind: "stream", topics, durabilities: [1, 2], share: 3 },
-    { kind: "stream", topics, durabilities: [1, 2], share: 3 },
-    { kind: "stream", topics, durabilities: [2], share: 2 },
-    { kind: "stream", topics, durabilities: [1], share: 2 },
-    { kind: "unary", topics, durabilities: [1, 2], share: 1 },
-    { kind: "unary", topics, durabilities: [2], share: 1 },
-    { kind: "unary", topics, durabilities: [1], share: 1 },
+    { kind: "stream", topics: mixed, durabilities: [1, 2], share: 3 },
+    { kind: "stream", topics: mixed, durabilities: [1, 2], share: 3 },
+    { kind: "stream", topics: mixed, durabilities: [2], share: 2 },
+    { kind: "stream", topics: mixed, durabilities: [1], share: 2 },
+    { kind: "unary", topics: mixed, durabilities: [1, 2], share: 1 },
+    { kind: "unary", topics: mixed, durabilities: [2], share: 1 },
+    { kind: "unary", topics: mixed, durabilities: [1], share: 1 },
+    { kind: "stream", topics: [persisted], durabilities: [2], share: 2 },
+    { kind: "stream", topics: [persisted], durabilities: [2], share: 2 },
+    { kind: "unary", topics: [persisted], durabilities: [2], share: 1 },
     { kind: "stream", topics: [doomed], durabilities: [1, 2], share: 1 },
     { kind: "stream", topics: [doomed], durabilities: [2], share: 1 },
     { kind: "unary", topics: [doomed], durabilities: [1, 2], share: 1 },

@@ -17,7 +17,7 @@ import { Comparison } from "./comparison.ts";
 import type { Fault } from "./fault.ts";
 import { History } from "./history.ts";
 import { LedgerWatch } from "./ledger-watch.ts";
-import { type LoadPlan, planSenders } from "./load.ts";
+import { type LoadPlan, type LoadTopics, planSenders } from "./load.ts";
 import { readRecord } from "./record.ts";
 import { type FaultRun, runSchedule } from "./schedule.ts";
 import { Service } from "./service.ts";
@@ -58,11 +58,13 @@ export interface ChaosResult {
   readonly directory: string | undefined;
 }
 
-const TOPICS = ["chaos-a", "chaos-b"] as const;
-const DOOMED = "chaos-doomed";
+const TOPICS: LoadTopics = { mixed: ["chaos-a", "chaos-b"], persisted: "chaos-persisted", doomed: "chaos-doomed" };
+const STAYING = [...TOPICS.mixed, TOPICS.persisted];
+const ALL = [...STAYING, TOPICS.doomed];
 /** Room for what is spooled while Kafka takes nothing, and little enough to be filled at once. */
 const DISK_BYTES = 96 << 20;
-const SPOOL_CAP = "8MiB";
+/** Where there is no such disk. */
+const SPOOL_CAP = { SPOOL_BYTES_MAX: "1MiB", SPOOL_SEGMENT_BYTES: "64KiB" } as const;
 const ROOT = join(import.meta.dirname, "../..");
 /** What was taken has a lane, a backoff and a topic to look up before it is in Kafka. */
 const SETTLE_MS = 180_000;
@@ -86,7 +88,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     log("starting a controller and three brokers");
     const cluster = stack.use(await startKafka({ brokers: 3, controllerApart: true }));
     signal.throwIfAborted();
-    for (const topic of [...TOPICS, DOOMED]) await cluster.createTopic(topic, TOPIC_OPTIONS);
+    for (const topic of ALL) await cluster.createTopic(topic, TOPIC_OPTIONS);
     const disk = stack.use(await SmallDisk.create(DISK_BYTES));
     if (disk.unlimited !== undefined)
       log(`!!! NO DISK CAN BE LIMITED HERE (${disk.unlimited}): the spool has a cap instead`);
@@ -98,16 +100,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         bootstrap: cluster.bootstrap,
         dataDir: disk.path,
         logFile: join(directory, "service.log"),
-        env: {
-          SPOOL_SEGMENT_BYTES: "1MiB",
-          ...(disk.unlimited === undefined ? {} : { SPOOL_BYTES_MAX: SPOOL_CAP }),
-        },
+        env: disk.unlimited === undefined ? { SPOOL_SEGMENT_BYTES: "1MiB" } : SPOOL_CAP,
       }),
     );
     await service.start(signal);
-    const watch = stack.use(new LedgerWatch(service.adminUrl, [...TOPICS, DOOMED]));
+    const watch = stack.use(new LedgerWatch(service.adminUrl, ALL));
     watch.start();
-    const senders = planSenders(TOPICS, DOOMED, rate);
+    const senders = planSenders(TOPICS, rate);
     const load = stack.use(startLoad({ run, address: service.address, recordFile, seed, senders }, directory));
     // Who interrupts a run does not wait for what is under way.
     stack.defer(async () => {
@@ -118,8 +117,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       service,
       watch,
       disk,
-      topics: TOPICS,
-      doomed: DOOMED,
+      topics: STAYING,
+      doomed: TOPICS.doomed,
       random: mulberry32(seed),
       signal,
       holdFactor: options.holdFactor ?? 1,
@@ -141,7 +140,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       serviceKills: world.serviceKills,
       possibleDuplicates,
     });
-    for (const topic of [...TOPICS, DOOMED]) {
+    for (const topic of ALL) {
       signal.throwIfAborted();
       await readTopic(cluster.bootstrap, topic, comparison, log);
     }
