@@ -6,7 +6,9 @@
 //   deleted and created again, and what the service itself counts as possible (sluice_kafka_possible_duplicates_total), may
 //   find duplicates, too. Every other one is a `duplicated`, and is not allowed.
 // - Reordered: of the events of one stream with one key, acknowledged at the first attempt, one comes before another one
-//   that was sent earlier. What was sent again has no place in an order, and unary calls have none.
+//   that was sent earlier. What was sent again has no place in an order, and unary calls have none. A worker that ends takes
+//   its calls along, and the SDK's stream goes on over another one: what was persisted before may still lie in the spool of
+//   that worker when later events, over another, are in Kafka already: `moved`. The order is promised within a call.
 // - Misplaced: not at the offset that its answer named, or a key's events in more than one partition.
 // - Alien: nobody sent it like that, or it was only ever refused.
 
@@ -23,11 +25,20 @@ export interface Recreation {
   readonly createdAtMs: number;
 }
 
+/** Some or all of the service's workers ended, in milliseconds since the epoch. */
+export interface Upheaval {
+  /** Nothing was done to them yet. */
+  readonly fromMs: number;
+  /** No call to them was left. */
+  readonly toMs: number;
+  /** They were not asked to drain. */
+  readonly killed: boolean;
+}
+
 /** What happened during the run, as far as guarantees depend on it. */
 export interface Circumstances {
   readonly recreations: readonly Recreation[];
-  /** When the service was killed, in milliseconds since the epoch. */
-  readonly serviceKills: readonly number[];
+  readonly upheavals: readonly Upheaval[];
   /** sluice_kafka_possible_duplicates_total, in record batches. */
   readonly possibleDuplicates: number;
 }
@@ -49,7 +60,7 @@ export class Comparison {
   readonly #results = new Map<string, TopicResult>();
   /** By batch and event: how often it was read. */
   readonly #copies = new Map<SentBatch, Uint8Array>();
-  /** By topic, stream and key: the last event of each that was read. */
+  /** By topic, stream and key, within a life of the service and over all: the last event that was read. */
   readonly #lastRead = new Map<string, number>();
   readonly #partitionOfKey = new Map<string, number>();
 
@@ -152,14 +163,31 @@ export class Comparison {
 
   #checkOrder(result: TopicResult, record: ReadRecord, batch: SentBatch, index: number): void {
     if (batch.stream < 0 || record.key === null || batch.tries[index] !== 1) return;
-    const name = `${batch.topic}/${batch.stream}/${record.key}`;
+    const stream = `${batch.topic}/${batch.stream}/${record.key}`;
     const place = batch.number * 65_536 + index;
-    const last = this.#lastRead.get(name) ?? -1;
-    if (place < last) {
+    const life = this.#lifeOf(batch.attempts[0]!.sentAtMs);
+    const before = life === undefined ? undefined : this.#passed(`${stream}/${life}`, place);
+    const beforeInStream = this.#passed(stream, place);
+    if (before !== undefined) {
       result.reordered++;
-      const lastEvent = `${Math.floor(last / 65_536)}/${last % 65_536}`;
-      note(result, record, `comes after ${lastEvent} of its stream: ${describe(batch, index)}`);
-    } else this.#lastRead.set(name, place);
+      const which = `${Math.floor(before / 65_536)}/${before % 65_536}`;
+      note(result, record, `comes after ${which} of its stream: ${describe(batch, index)}`);
+    } else if (beforeInStream !== undefined) result.moved++;
+  }
+
+  /** The place of an event that came before this one and should not have; undefined if there is none. */
+  #passed(sequence: string, place: number): number | undefined {
+    const last = this.#lastRead.get(sequence) ?? -1;
+    if (place < last) return last;
+    this.#lastRead.set(sequence, place);
+    return undefined;
+  }
+
+  /** Counts the upheavals before; undefined during one, when nobody knows which worker an event went to. */
+  #lifeOf(sentAtMs: number): number | undefined {
+    const { upheavals } = this.#circumstances;
+    if (upheavals.some(({ fromMs, toMs }) => sentAtMs >= fromMs && sentAtMs <= toMs)) return undefined;
+    return upheavals.filter(({ toMs }) => toMs < sentAtMs).length;
   }
 
   #wentWithTopic(topic: string, sentAtMs: number): boolean {
@@ -175,8 +203,8 @@ export class Comparison {
 
   /** Was it on the disk of a service that was killed? */
   #mayBeReplayed({ attempts }: SentBatch): boolean {
-    return this.#circumstances.serviceKills.some((killedAtMs) => {
-      return attempts.some(({ durability, sentAtMs }) => durability === 2 && sentAtMs < killedAtMs);
+    return this.#circumstances.upheavals.some(({ killed, toMs }) => {
+      return killed && attempts.some(({ durability, sentAtMs }) => durability === 2 && sentAtMs < toMs);
     });
   }
 

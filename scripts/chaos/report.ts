@@ -16,6 +16,7 @@ const COLUMNS = [
   "replayed",
   "recreated",
   "possible",
+  "moved",
   "unacknowledged",
   "gone",
 ] as const satisfies readonly (keyof TopicResult)[];

@@ -137,7 +137,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const possibleDuplicates = watch.total("sluice_kafka_possible_duplicates_total");
     const comparison = new Comparison(run, history, {
       recreations: world.recreations,
-      serviceKills: world.serviceKills,
+      upheavals: world.upheavals,
       possibleDuplicates,
     });
     await Promise.all(ALL.map((topic) => readTopic(cluster.bootstrap, topic, comparison, log)));

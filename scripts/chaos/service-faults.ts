@@ -4,14 +4,18 @@ import { restartBrokers } from "./broker-faults.ts";
 import type { Fault } from "./fault.ts";
 import type { World } from "./world.ts";
 
+/** A client has noticed by then that its call is gone. */
+const CALLS_END_MS = 1_000;
+
 async function restartService({ service, signal }: World): Promise<void> {
   await service.start(signal);
 }
 
-async function killService({ service, serviceKills, watch }: World): Promise<void> {
+async function killService({ service, upheavals, watch }: World): Promise<void> {
   await watch.look();
+  const fromMs = Date.now();
   await service.kill();
-  serviceKills.push(Date.now());
+  upheavals.push({ fromMs, toMs: Date.now() + CALLS_END_MS, killed: true });
   watch.lifeEnded();
 }
 
@@ -31,12 +35,13 @@ export const workerKilled: Fault = {
   name: "worker-kill",
   about: "kill -9 of one worker; the supervisor starts it again",
   async run(world) {
-    const { service, serviceKills, watch } = world;
+    const { service, upheavals, watch } = world;
     const { workers } = service;
     if (workers.length === 0) return "NOT DONE: this system does not tell the workers' process ids";
     const before = watch.now("sluice_worker_restarts_total");
+    const fromMs = Date.now();
     process.kill(world.pick(workers), "SIGKILL");
-    serviceKills.push(Date.now());
+    upheavals.push({ fromMs, toMs: fromMs + CALLS_END_MS, killed: true });
     await world.until("the worker is started again", () => watch.now("sluice_worker_restarts_total") > before);
     return `one of ${workers.length}`;
   },
@@ -46,11 +51,12 @@ export const workerKilled: Fault = {
 export const serviceRestarted: Fault = {
   name: "service-restart",
   about: "SIGTERM to the service, which drains, and a new start",
-  async run({ service, watch, signal }) {
+  async run({ service, upheavals, watch, signal }) {
     await watch.look();
-    const began = performance.now();
+    const fromMs = Date.now();
     await service.restart(signal);
-    const took = (performance.now() - began) / 1000;
+    upheavals.push({ fromMs, toMs: Date.now(), killed: false });
+    const took = (Date.now() - fromMs) / 1000;
     watch.lifeEnded();
     await watch.look();
     return `${took.toFixed(1)} s, ${watch.ledger().recovered} events left in the spool`;

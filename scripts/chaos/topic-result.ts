@@ -16,6 +16,7 @@ export interface TopicResult {
   possible: number;
   duplicated: number;
   reordered: number;
+  moved: number;
   misplaced: number;
   alien: number;
   /** The first few of what is not allowed, for people. */
@@ -39,6 +40,7 @@ export function emptyResult(topic: string): TopicResult {
     possible: 0,
     duplicated: 0,
     reordered: 0,
+    moved: 0,
     misplaced: 0,
     alien: 0,
     examples: [],

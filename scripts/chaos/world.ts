@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KafkaCluster, KafkaNode } from "../kafka.ts";
 import { askMetadata, type ClusterMetadata } from "../kafka/topics.ts";
-import type { Recreation } from "./comparison.ts";
+import type { Recreation, Upheaval } from "./comparison.ts";
 import type { LedgerWatch } from "./ledger-watch.ts";
 import type { Service } from "./service.ts";
 import type { SmallDisk } from "./small-disk.ts";
@@ -41,7 +41,7 @@ export class World {
   readonly doomed: string;
   readonly signal: AbortSignal;
   readonly recreations: Recreation[] = [];
-  readonly serviceKills: number[] = [];
+  readonly upheavals: Upheaval[] = [];
   readonly #random: () => number;
   readonly #holdFactor: number;
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type Circumstances, Comparison } from "../../scripts/chaos/comparison.ts";
+import { type Circumstances, Comparison, type Upheaval } from "../../scripts/chaos/comparison.ts";
 import { keyOf, valueOf } from "../../scripts/chaos/event.ts";
 import { History } from "../../scripts/chaos/history.ts";
 import type { Line, Sent, Stored } from "../../scripts/chaos/record.ts";
@@ -12,7 +12,13 @@ const RUN = "run";
 const TOPIC = "t";
 const REPLICATED = 1;
 const PERSISTED = 2;
-const CALM: Circumstances = { recreations: [], serviceKills: [], possibleDuplicates: 0 };
+const CALM: Circumstances = { recreations: [], upheavals: [], possibleDuplicates: 0 };
+
+/** Batches are sent at 1,000 and one millisecond after the other. */
+const upheaval = (fromMs: number, toMs: number, killed = true): Circumstances => {
+  const upheavals: readonly Upheaval[] = [{ fromMs, toMs, killed }];
+  return { ...CALM, upheavals };
+};
 
 interface Copy {
   readonly batch: number;
@@ -99,12 +105,11 @@ test("an event that failed as unavailable may be there; one that failed for anot
 
 test("what was on the disk of a service that was killed may be there again; what was sent after that may not", () => {
   const log = [...all(0, 1), ...all(0)];
-  assert.deepEqual(found(compare(TWO, log, { ...CALM, serviceKills: [1_500] })), { replayed: 3 });
-  assert.deepEqual(found(compare(TWO, log, { ...CALM, serviceKills: [900] })), { duplicated: 3 });
+  assert.deepEqual(found(compare(TWO, log, upheaval(1_400, 1_500))), { replayed: 3 });
+  assert.deepEqual(found(compare(TWO, log, upheaval(1_400, 1_500, false))), { duplicated: 3 });
+  assert.deepEqual(found(compare(TWO, log, upheaval(800, 900))), { duplicated: 3 });
   const lines = [sent(0, { durability: REPLICATED }), stored(0, { durability: REPLICATED, placed: [[0, 0, 3]] })];
-  assert.deepEqual(found(compare(lines, [...all(0), ...all(0)], { ...CALM, serviceKills: [1_500] })), {
-    duplicated: 3,
-  });
+  assert.deepEqual(found(compare(lines, [...all(0), ...all(0)], upheaval(1_400, 1_500))), { duplicated: 3 });
 });
 
 test("what the service counts as possible duplicates excuses them", () => {
@@ -117,6 +122,14 @@ test("a later event before an earlier one with its key is reordered", () => {
   const early = { batch: 1, index: 1 };
   const log = [early, ...all(0, 1).filter(({ batch, index }) => batch !== early.batch || index !== early.index)];
   assert.deepEqual(found(compare(TWO, log)), { reordered: 1 });
+});
+
+test("what was sent before a worker ended and what was sent after that have moved, not changed their order", () => {
+  const at = (ms: number) => [sent(0), sent(1, { at: ms }), stored(0), stored(1)];
+  const log = all(1, 0);
+  assert.deepEqual(found(compare(at(1_400), log, upheaval(1_200, 1_300))), { moved: 1 });
+  assert.deepEqual(found(compare(at(1_250), log, upheaval(1_200, 1_300))), { moved: 1 });
+  assert.deepEqual(found(compare(at(1_100), log, upheaval(1_200, 1_300))), { reordered: 1 });
 });
 
 test("streams, and unary calls, have no order between them, nor has what was sent again", () => {
