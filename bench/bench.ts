@@ -5,7 +5,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { startBroker } from "./brokers.ts";
-import { killAll } from "./child.ts";
+import { killAll } from "../scripts/child.ts";
 import { HELP, parseBenchOptions, type BenchOptions } from "./options.ts";
 import { environment, formatEnvironment, formatRow, sound } from "./report.ts";
 import { measureRow, type Row, type Stage } from "./rows.ts";

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
 import { startKafka } from "../scripts/kafka.ts";
-import { Child } from "./child.ts";
+import { Child } from "../scripts/child.ts";
 import { ROOT } from "./targets.ts";
 
 export type BrokerName = "kafka" | "standin";

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TOPIC } from "./brokers.ts";
-import { Child } from "./child.ts";
+import { Child } from "../scripts/child.ts";
 import { parseLoadResult, type LoadResult } from "./load/result.ts";
 import type { BenchOptions } from "./options.ts";
 import { measureTree } from "./process-tree.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Child } from "./child.ts";
+import { Child } from "../scripts/child.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const READY_MS = 30_000;

@@ -4,6 +4,8 @@
 // all four bytes long: rewriting one never changes the message's length, and stays the canonical encoding (padding a varint
 // would make the servers meet bytes that no encoder writes).
 
+import { mulberry32 } from "../../scripts/random.ts";
+
 /** What the events of the requests look like. */
 export interface RequestShape {
   readonly topic: string;
@@ -91,16 +93,4 @@ function uintField(field: number, value: number): number[] {
 
 function bytesField(field: number, bytes: ArrayLike<number>): number[] {
   return [...varint((field << 3) | 2), ...varint(bytes.length), ...Array.from(bytes)];
-}
-
-/** A small random generator with a seed: the load of two targets and of two runs is the same. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

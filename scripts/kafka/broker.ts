@@ -1,4 +1,4 @@
-// One broker and controller of a cluster in KRaft mode: its properties, its storage, its JVM.
+// One node of a cluster in KRaft mode, broker or controller or both: its properties, its storage, its JVM.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,8 +9,11 @@ import { promisify } from "node:util";
 
 import { endedWithParent, forgetProcess, reapProcess } from "./reaper.ts";
 
+export type Role = "broker" | "controller";
+
 export interface BrokerOptions {
   readonly id: number;
+  readonly roles: readonly Role[];
   /** Ports on the loopback interface: for clients, and for the other controllers. */
   readonly port: number;
   readonly controllerPort: number;
@@ -119,14 +122,18 @@ export class KafkaBroker {
 }
 
 function properties(options: BrokerOptions): string {
-  const { id, port, controllerPort, voters, brokers, directory } = options;
+  const { id, roles, port, controllerPort, voters, brokers, directory } = options;
+  const listeners: Readonly<Record<Role, string>> = {
+    broker: `PLAINTEXT://127.0.0.1:${port}`,
+    controller: `CONTROLLER://127.0.0.1:${controllerPort}`,
+  };
   const replicas = Math.min(3, brokers);
   const inSyncReplicas = Math.max(1, replicas - 1);
   return Object.entries({
-    "process.roles": "broker,controller",
+    "process.roles": roles.join(","),
     "node.id": id,
     "controller.quorum.voters": voters,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners: roles.map((role) => listeners[role]).join(","),
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     // A properties file takes a backslash for an escape.

@@ -2,13 +2,13 @@
 
 import { randomBytes } from "node:crypto";
 import { mkdtempSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { KafkaBroker } from "./broker.ts";
+import { KafkaBroker, type Role } from "./broker.ts";
 import { kafkaClassPath, KafkaUnavailable } from "./jars.ts";
+import { freePorts, isFreePort } from "./ports.ts";
 import { reapDirectory, removeDirectory } from "./reaper.ts";
 import { askMetadata, createTopic, type TopicOptions } from "./topics.ts";
 
@@ -17,6 +17,11 @@ export interface KafkaOptions {
   readonly brokers?: number;
   /** The port of each broker; free ones by default. */
   readonly ports?: readonly number[];
+  /**
+   * Gives the controller a process of its own, which none of `nodes` is. Without it every broker is one of the controllers,
+   * and a cluster that loses most of its brokers elects no leaders and changes no in-sync replicas either. Default false.
+   */
+  readonly controllerApart?: boolean;
 }
 
 export interface KafkaNode {
@@ -49,8 +54,6 @@ const POLL_MS = 100;
 /** The last brokers to go wait in vain for a quorum; their data is removed anyway. */
 const STOP_GRACE_MS = 1_500;
 const RESTART_GRACE_MS = 10_000;
-/** Below the ports that systems give to outgoing connections, so that none of those takes one away before the JVM has it. */
-const FREE_PORTS = { from: 20_000, to: 30_000 } as const;
 
 /**
  * Starts a cluster and resolves when every broker answers and sees all the others (3 to 10 s).
@@ -62,28 +65,29 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const directory = mkdtempSync(join(tmpdir(), "sluice-kafka-"));
   reapDirectory(directory);
   const clusterId = randomBytes(16).toString("base64url");
-  const [ports, controllerPorts] = await choosePorts(count, options.ports);
-  const voters = controllerPorts.map((port, index) => `${index + 1}@127.0.0.1:${port}`).join(",");
-  const brokers = ports.map(
-    (port, index) =>
-      new KafkaBroker({
-        id: index + 1,
-        port,
-        controllerPort: controllerPorts[index]!,
-        voters,
-        brokers: count,
-        clusterId,
-        classPath,
-        directory,
-      }),
+  const ports = options.ports ?? (await freePorts(count));
+  for (const port of options.ports ?? []) {
+    if (!(await isFreePort(port)))
+      throw new KafkaUnavailable(`port ${port} is taken: end what listens there, or choose another`);
+  }
+  const apart = options.controllerApart ?? false;
+  const controllerPorts = await freePorts(apart ? 1 : count, ports);
+  const firstController = apart ? count + 1 : 1;
+  const voters = controllerPorts.map((port, index) => `${firstController + index}@127.0.0.1:${port}`).join(",");
+  const newNode = (id: number, roles: readonly Role[], port: number, controllerPort: number): KafkaBroker =>
+    new KafkaBroker({ id, roles, port, controllerPort, voters, brokers: count, clusterId, classPath, directory });
+  const brokers = ports.map((port, index) =>
+    newNode(index + 1, apart ? ["broker"] : ["broker", "controller"], port, controllerPorts[index] ?? 0),
   );
+  const controllers = apart ? [newNode(firstController, ["controller"], 0, controllerPorts[0]!)] : [];
+  const all = [...controllers, ...brokers];
   const stop = async (): Promise<void> => {
-    await Promise.all(brokers.map((broker) => broker.stop(STOP_GRACE_MS)));
+    await Promise.all(all.map((each) => each.stop(STOP_GRACE_MS)));
     removeDirectory(directory);
   };
   try {
-    await Promise.all(brokers.map((broker) => broker.format()));
-    for (const broker of brokers) broker.start();
+    await Promise.all(all.map((each) => each.format()));
+    for (const each of all) each.start();
     await ready(brokers);
   } catch (error) {
     await stop();
@@ -144,35 +148,4 @@ async function sees(broker: KafkaBroker, brokers: readonly KafkaBroker[]): Promi
 
 function address(port: number): string {
   return `127.0.0.1:${port}`;
-}
-
-async function choosePorts(
-  count: number,
-  wanted: readonly number[] | undefined,
-): Promise<readonly [ports: readonly number[], controllerPorts: readonly number[]]> {
-  for (const port of wanted ?? []) {
-    if (!(await isFree(port)))
-      throw new KafkaUnavailable(`port ${port} is taken: end what listens there, or choose another`);
-  }
-  const free = new Set<number>();
-  while (free.size < 2 * count) {
-    const port = FREE_PORTS.from + Math.floor(Math.random() * (FREE_PORTS.to - FREE_PORTS.from));
-    if (wanted?.includes(port) !== true && (await isFree(port))) free.add(port);
-  }
-  const chosen = [...free];
-  return [wanted ?? chosen.slice(0, count), chosen.slice(count)];
-}
-
-async function isFree(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => {
-      resolve(false);
-    });
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
 }

@@ -2,8 +2,9 @@
 //
 // One PublishStream call lives as long as its worker does. A worker that goes away says Drain first: nothing more is sent
 // on that call, what was sent is answered, and later batches go out on a call over a new connection, to another worker.
-// They wait until the old call has answered everything, so events keep their order across the change. A call that dies
-// without a Drain leaves batches whose outcome nobody knows: those are rejected as such, and never sent again from here.
+// They wait until the old call has answered everything, so events keep their order across the change, but for PERSISTED ones
+// that the old worker could not bring to Kafka yet. A call that dies without a Drain leaves batches whose outcome nobody
+// knows: those are rejected as such, and never sent again from here; if there are none, the next batch opens a new call.
 //
 // Invariants: what was sent and not answered is bounded in batches and bytes; a batch that waits for room is not encoded,
 // so it holds nothing that its sender does not hold already. Every batch is settled once.

@@ -23,7 +23,7 @@ import {
 } from "../../scripts/kafka.ts";
 
 export { type KafkaCluster, type KafkaNode, startKafka } from "../../scripts/kafka.ts";
-export { javaConsume, javaConsumeEach, type JavaConsumeOptions, type JavaRecord } from "./kafka-consume.ts";
+export { javaConsume, javaConsumeEach, type JavaConsumeOptions, type JavaRecord } from "../../scripts/kafka/consume.ts";
 
 export interface TestKafka {
   readonly available: true;

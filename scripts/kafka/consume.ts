@@ -7,8 +7,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { StringDecoder } from "node:string_decoder";
 
-import { kafkaClassPath } from "../../scripts/kafka/jars.ts";
-import { endedWithParent, forgetProcess, reapProcess } from "../../scripts/kafka/reaper.ts";
+import { kafkaClassPath } from "./jars.ts";
+import { endedWithParent, forgetProcess, reapProcess } from "./reaper.ts";
 
 const UNIT = "\x1f";
 const RECORD = "\x1e";

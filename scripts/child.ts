@@ -1,14 +1,15 @@
-// A process that the bench started, and its end.
+// A process that a script started, and its end.
 //
-// Each is the leader of its own process group: Ctrl-C in a terminal then reaches the bench alone, which ends its children
-// in order, and a supervisor that has to be killed takes its workers along. What lives when the bench exits is killed in
-// its exit handler; where the bench is killed itself, the kernel ends its children (on Linux).
+// Each is the leader of its own process group: Ctrl-C in a terminal then reaches the script alone, which ends its children
+// in order, and a supervisor that has to be killed takes its workers along. What lives when the script exits is killed in
+// its exit handler; where the script is killed itself, the kernel ends its children (on Linux).
 
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { endedWithParent } from "../scripts/kafka/reaper.ts";
+import { endedWithParent } from "./kafka/reaper.ts";
 
 const END_MS = 15_000;
 const LINES_KEPT = 15;
@@ -21,6 +22,8 @@ export interface ChildSpec {
   readonly cwd: string;
   /** The whole environment but PATH, HOME and TMPDIR, so that a shell's settings do not change what is measured. */
   readonly env: Readonly<Record<string, string>>;
+  /** A file to which its standard error is appended, too. */
+  readonly logFile?: string;
 }
 
 /** A JSON line with "msg":"ready" and what else stands in it. */
@@ -44,7 +47,7 @@ export class Child implements AsyncDisposable {
   readonly #startedMs = performance.now();
   #readyMs = 0;
 
-  constructor({ name, command, args, cwd, env }: ChildSpec) {
+  constructor({ name, command, args, cwd, env, logFile }: ChildSpec) {
     this.#name = name;
     const { PATH = "", HOME = "", TMPDIR } = process.env;
     this.#process = spawn(...endedWithParent(command, args), {
@@ -56,6 +59,7 @@ export class Child implements AsyncDisposable {
     running.add(this);
     this.#process.stdin.on("error", () => {}); // a child that ends closes its input, and that is all it says
     this.#process.stdout.setEncoding("utf8").on("data", (text: string) => this.#stdout.push(text));
+    if (logFile !== undefined) this.#process.stderr.pipe(createWriteStream(logFile, { flags: "a" }));
     createInterface(this.#process.stderr).on("line", (line) => this.#line(line));
     this.#closed = once(this.#process, "close").then(
       () => this.#ended(`ended with ${this.#outcome()}`),
@@ -89,6 +93,17 @@ export class Child implements AsyncDisposable {
   /** @throws Error with its last lines, if it has ended by itself. */
   assertRuns(): void {
     if (!running.has(this)) throw this.#error(`ended with ${this.#outcome()}`);
+  }
+
+  /** True until it has ended. */
+  get runs(): boolean {
+    return running.has(this);
+  }
+
+  /** Kills it and its group, and resolves when the last of them is gone. */
+  async killed(): Promise<void> {
+    this.kill();
+    await this.#closed;
   }
 
   /** Ends it with SIGTERM, and its whole group with SIGKILL if that takes too long. */
