@@ -24,7 +24,7 @@ export interface TopicResult {
 }
 
 export const EXAMPLES_MAX = 10;
-const FORBIDDEN = ["missing", "duplicated", "reordered", "misplaced", "alien"] as const;
+const FORBIDDEN = ["missing", "duplicated", "replayed", "reordered", "misplaced", "alien"] as const;
 
 export function emptyResult(topic: string): TopicResult {
   return {

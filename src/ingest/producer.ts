@@ -45,6 +45,8 @@ export interface SealedBatch {
   readonly bytes: Buffer;
   /** When the producer first sent it, in milliseconds on the monotonic clock; set by the producer, for the stage metrics. */
   sentAtMs?: number;
+  /** The calls that its records came by; within each of them, order holds. Undefined: nobody knows. */
+  readonly calls?: Iterable<object>;
   /** Of spooled batches. */
   readonly stamps?: StampKeeper;
 }

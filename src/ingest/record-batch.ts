@@ -54,6 +54,11 @@ export class RecordBatch implements SealedBatch {
     return this.accumulator.partition;
   }
 
+  /** Each once. */
+  get calls(): Set<object> {
+    return new Set(this.runs.map(({ responder }) => responder));
+  }
+
   /** Bytes so far, header included. */
   get length(): number {
     return this.#length;

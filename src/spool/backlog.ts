@@ -9,8 +9,8 @@ import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Lane, type LaneEntry } from "./lane.ts";
 
-/** Partition UNASSIGNED_PARTITION: every partition of the topic that has no backlog of its own. */
-export type CaughtUpListener = (topic: string, partition: number) => void;
+/** Partition UNASSIGNED_PARTITION: what was done may have been in the way of every partition of the topic. */
+export type DoneListener = (topic: string, partition: number) => void;
 
 /** One topic's lanes and counts. */
 export class TopicBacklog {
@@ -63,7 +63,7 @@ export class TopicBacklog {
 export class Backlog {
   readonly #metrics: Metrics;
   readonly #topics = new Map<string, TopicBacklog>();
-  readonly #caughtUp: CaughtUpListener[] = [];
+  readonly #done: DoneListener[] = [];
   #nextOrder = 1;
 
   constructor(metrics: Metrics) {
@@ -90,8 +90,21 @@ export class Backlog {
     return this.#topics.get(topic)?.backlog(partition) ?? 0;
   }
 
-  onCaughtUp(listener: CaughtUpListener): void {
-    this.#caughtUp.push(listener);
+  /** How many batches have come for the partition so far, synced or not. */
+  arrivals(topic: string, partition: number): number {
+    return this.#topics.get(topic)?.lanes.get(partition)?.arrivals ?? 0;
+  }
+
+  /** Are all of the partition's batches done but for those that came after so many, and all that may yet end up in it? */
+  isDone(topic: string, partition: number, arrivals: number): boolean {
+    const known = this.#topics.get(topic);
+    if (known === undefined) return true;
+    const lane = known.lanes.get(partition);
+    return known.unassigned.backlog === 0 && (lane === undefined || lane.backlog === 0 || lane.doneThrough >= arrivals);
+  }
+
+  onDone(listener: DoneListener): void {
+    this.#done.push(listener);
   }
 
   /** A batch that was just synced. */
@@ -126,11 +139,9 @@ export class Backlog {
     return { events, bytes };
   }
 
-  /** Tells whoever waits if a lane has just become empty. Call it after every change that can have emptied one. */
-  tellIfCaughtUp(topic: TopicBacklog, lane: Lane): void {
-    if (lane.backlog > 0) return;
-    if (lane.partition !== UNASSIGNED_PARTITION && topic.unassigned.backlog > 0) return;
-    for (const listener of this.#caughtUp) listener(topic.name, lane.partition);
+  /** Tells whoever waits. Call it whenever a batch of the lane has left the backlog. */
+  tellDone(topic: TopicBacklog, lane: Lane): void {
+    for (const listener of this.#done) listener(topic.name, lane.partition);
   }
 
   /** When the oldest open batch was persisted, in milliseconds since the epoch; Infinity if there is none. */

@@ -2,6 +2,8 @@
 //
 // Rejected: throwing. Damage at rest is a fact to be told, not a reason to stop: the batches around it are served.
 
+import type { Clock } from "../clock.ts";
+import { errorCode } from "./file-system.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -32,13 +34,28 @@ export const FaultKind = {
 } as const;
 export type FaultKind = (typeof FaultKind)[keyof typeof FaultKind];
 
+/** A fault of one kind that keeps coming, as on a full disk, is a line in the log only so often. */
+const LINE_EVERY_MS = 10_000;
+/** Kinds that are about single bytes or files: each of them is a line, because each may be a loss. */
+const ALWAYS_TOLD: ReadonlySet<FaultKind> = new Set([
+  FaultKind.CORRUPT,
+  FaultKind.LOST,
+  FaultKind.TORN_TAIL,
+  FaultKind.FOREIGN,
+  FaultKind.DIRECTORY,
+]);
+
 export class Faults {
   readonly #log: Logger;
   readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  /** By kind: when it was a line last, and how many were none since. */
+  readonly #told = new Map<FaultKind, { readonly atMs: number; untold: number }>();
 
-  constructor(log: Logger, metrics: Metrics) {
+  constructor({ log, metrics, clock }: { readonly log: Logger; readonly metrics: Metrics; readonly clock: Clock }) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#clock = clock;
   }
 
   /** Counts one of many faults that somebody else tells about. */
@@ -54,7 +71,19 @@ export class Faults {
   ): void {
     this.count(kind);
     const { error, ...fields } = details;
-    const line = error === undefined ? fields : { ...fields, err: error };
+    const last = this.#told.get(kind);
+    const nowMs = this.#clock.monotonic();
+    if (last !== undefined && nowMs - last.atMs < LINE_EVERY_MS && !ALWAYS_TOLD.has(kind)) {
+      last.untold++;
+      return;
+    }
+    this.#told.set(kind, { atMs: nowMs, untold: 0 });
+    const line = {
+      ...fields,
+      ...((last?.untold ?? 0) > 0 && { untold: last?.untold }),
+      // What the operating system says needs no stack; anything else may be our bug.
+      ...(error !== undefined && (errorCode(error) === undefined ? { err: error } : { reason: String(error) })),
+    };
     // A torn tail is what a crash leaves behind; everything else should not be.
     if (kind === FaultKind.TORN_TAIL) this.#log.warn(line, message);
     else this.#log.error(line, message);

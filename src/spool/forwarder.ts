@@ -89,7 +89,7 @@ export class Forwarder implements Component {
     this.#producer = dependencies.producer;
     this.#repartition = dependencies.repartition;
     this.#reader = new BatchReader(dependencies.fs);
-    this.#faults = new Faults(dependencies.log, dependencies.metrics);
+    this.#faults = new Faults(dependencies);
     this.#budget = new ForwardBudget(options.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX);
     this.#burials = new Burials(dependencies);
     this.#topics = new ForwardTopics(dependencies, (topic) => this.#wakeTopic(topic));

@@ -82,6 +82,16 @@ export class Lane {
     return this.#openEvents;
   }
 
+  /** Batches that have ever come, those that are not synced yet included. */
+  get arrivals(): number {
+    return this.#tail + this.pending;
+  }
+
+  /** So many of them, from the first on, are done. */
+  get doneThrough(): number {
+    return this.#head;
+  }
+
   /** Batches that nobody took yet. */
   get waiting(): number {
     return this.#tail - this.#cursor;

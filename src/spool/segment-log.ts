@@ -76,7 +76,7 @@ export class SegmentLog {
 
   constructor(dependencies: SpoolDependencies, options: SegmentLogOptions) {
     this.dir = options.dir;
-    this.faults = new Faults(dependencies.log, dependencies.metrics);
+    this.faults = new Faults(dependencies);
     this.#metrics = dependencies.metrics;
     this.#clock = dependencies.clock;
     this.#fs = dependencies.fs;

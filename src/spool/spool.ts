@@ -17,7 +17,7 @@ import type { BatchSettler, SealedBatch } from "../ingest/producer.ts";
 import type { Component } from "../lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Backlog, type CaughtUpListener } from "./backlog.ts";
+import { Backlog, type DoneListener } from "./backlog.ts";
 import { decodeBatch, encodeBatchHead, EntryType, type Stamp } from "./entries.ts";
 import { Lane, type LaneEntry } from "./lane.ts";
 import { PendingBatch, type PendingBatches } from "./pending-batch.ts";
@@ -89,7 +89,7 @@ export class Spool implements Component {
         this.#rate.added(entry.bytes);
         for (const listener of this.#readable) listener(lane);
       },
-      refused: (topic, lane) => this.backlogs.tellIfCaughtUp(topic, lane),
+      refused: (topic, lane) => this.backlogs.tellDone(topic, lane),
     };
   }
 
@@ -149,12 +149,19 @@ export class Spool implements Component {
     return this.backlogs.count(topic, partition);
   }
 
-  /**
-   * Calls back whenever a backlog becomes 0. With UNASSIGNED_PARTITION the topic's batches without a partition are done, so
-   * every partition of it whose own backlog is 0 has caught up.
-   */
-  onCaughtUp(listener: CaughtUpListener): void {
-    this.backlogs.onCaughtUp(listener);
+  /** How many batches have come for the partition so far, synced or not. O(1). */
+  arrivals(topic: string, partition: number): number {
+    return this.backlogs.arrivals(topic, partition);
+  }
+
+  /** Is everything done that was spooled for the partition when so many batches had come? O(1). */
+  isDone(topic: string, partition: number, arrivals: number): boolean {
+    return this.backlogs.isDone(topic, partition, arrivals);
+  }
+
+  /** Calls back whenever a batch has left the backlog; with UNASSIGNED_PARTITION if it had none. */
+  onDone(listener: DoneListener): void {
+    this.backlogs.onDone(listener);
   }
 
   /** Calls back for each batch that was synced, and for each lane of a directory that was adopted late. */
@@ -319,7 +326,7 @@ export class Spool implements Component {
     topic.deadLettered.inc(deadLettered);
     if (entry.segment.dir === this.#own.dir) this.#rate.drained(entry.bytes);
     if (this.#isFull(this.#refusedBytes)) this.#own.releaseSpace();
-    this.backlogs.tellIfCaughtUp(topic, lane);
+    this.backlogs.tellDone(topic, lane);
   }
 
   /** Once a second: what changes by time alone. */
