@@ -17,14 +17,19 @@ interface ModelBatch {
   readonly text: string;
   readonly partition: number;
   readonly count: number;
-  /** What was told; "done" if Kafka or the dead-letter log has it; "unknown" if the process died first, or it was told so. */
-  state: "pending" | "stored" | "refused" | "unknown" | "done";
+  /**
+   * What was told; "done" if Kafka or the dead-letter log has it; "unknown" if the process died first, or it was told so;
+   * "recovered" if a later process found it although nobody was told that it is stored.
+   */
+  state: "pending" | "stored" | "refused" | "unknown" | "recovered" | "done";
 }
 
 class Model {
   readonly batches: ModelBatch[] = [];
   /** Batches that were done in this or an earlier life whose marker may not have survived a crash. */
   readonly maybeBack = new Set<ModelBatch>();
+  /** A sync failed: what it was about can be read until the power goes, and is gone then. */
+  syncFailed = false;
 
   find(text: string): ModelBatch {
     const batch = this.batches.find((each) => each.text === text);
@@ -84,9 +89,13 @@ function checkRecovered(model: Model, real: Real, clean: boolean): void {
     if (batch.state === "refused") assert.ok(!there, `${batch.text} was answered as not stored and is there`);
     if (batch.state === "done" && there) {
       assert.ok(!clean || model.maybeBack.has(batch), `${batch.text} was done before a clean end and is back`);
-      batch.state = "stored";
+      batch.state = "recovered";
     }
-    if (batch.state === "unknown" || batch.state === "pending") batch.state = there ? "stored" : "refused";
+    if (batch.state === "recovered" && !there) {
+      assert.ok(model.syncFailed, `${batch.text} was found after a crash and is gone`);
+      batch.state = "refused";
+    }
+    if (batch.state === "unknown" || batch.state === "pending") batch.state = there ? "recovered" : "refused";
     if (batch.state === "done" && !there) model.maybeBack.delete(batch);
   }
 }
@@ -203,7 +212,8 @@ class Fault extends Step {
     this.times = times;
   }
 
-  async act(_: Model, real: Real): Promise<void> {
+  async act(model: Model, real: Real): Promise<void> {
+    if (this.operation === "sync") model.syncFailed = true;
     real.fixture.fs.fail(this.operation, /./, this.code, this.times);
   }
 }
