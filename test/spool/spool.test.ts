@@ -199,6 +199,28 @@ test("beyond SPOOL_BYTES_MAX a batch is refused, and what is forwarded makes roo
   assert.equal(metrics.spoolBytesLimit.with().value, 1000);
 });
 
+for (const operation of ["remove", "rename"] as const) {
+  test(`a full spool whose done segments could not be deleted (${operation} failed) gets free by itself`, async () => {
+    const options = { bytesMax: 1100, segmentBytes: 400 };
+    const { spool, append, outcomes, clock, fs } = await startSpool(new MemoryFileSystem(), options);
+    append("a".repeat(400));
+    await settle();
+    append("b".repeat(400));
+    await settle();
+    fs.fail(operation, /segment$|checkpoint.tmp$/, "EIO", 4);
+    forwardNext(spool);
+    forwardNext(spool);
+    await clock.advance(1000);
+    append("c".repeat(400));
+    await settle();
+    assert.equal(errorOf(outcomes, "c".repeat(400)).code, Code.RESOURCE_EXHAUSTED);
+    await clock.advance(10_000);
+    append("d".repeat(400));
+    await settle();
+    assert.equal(outcomes.all.get("d".repeat(400)), "stored");
+  });
+}
+
 test("a full disk refuses with RESOURCE_EXHAUSTED, and nothing of what it refused is ever stored", async () => {
   const first = await startSpool(new MemoryFileSystem());
   first.append("a");
