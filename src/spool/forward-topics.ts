@@ -44,6 +44,13 @@ export class ForwardTopics {
   info(backlog: TopicBacklog): TopicInfo | undefined {
     const topic = this.#topic(backlog.name);
     const info = this.#producer.topic(backlog.name) ?? topic.info;
+    if (info !== undefined && topic.error !== undefined) {
+      // It was found by somebody else's question.
+      const before = errorOf(topic);
+      topic.error = undefined;
+      topic.backoffMs = 0;
+      this.#logChange(backlog.name, before, errorOf(topic));
+    }
     if (info === undefined && !topic.lookingUp && topic.timer === undefined) void this.#lookup(backlog, topic);
     return info;
   }

@@ -186,6 +186,23 @@ test("a topic that does not exist waits, is a problem, and holds up no other top
   assert.deepEqual(forwarder.health().problems, []);
 });
 
+test("a topic that live traffic finds before the next lookup flows, and is no problem any more", async () => {
+  const producer = producerWith("orders");
+  producer.decide = () => "stored";
+  const spool = await startSpool(new MemoryFileSystem());
+  spool.append("before");
+  await settle();
+  const { forwarder, clock } = await startForwarder(spool, producer);
+  await clock.advance(60_000);
+  assert.equal(forwarder.health().problems.length, 1);
+  producer.addTopic("clicks");
+  producer.known.add("clicks");
+  spool.append("behind");
+  await settle();
+  assert.deepEqual(producer.log.get("clicks 0"), ["before", "behind"]);
+  assert.deepEqual(forwarder.health().problems, []);
+});
+
 test("a topic that is deleted, or not allowed, while its batches are sent waits; nothing becomes a dead letter", async () => {
   const spool = await startSpool(new MemoryFileSystem());
   spool.append("a");
