@@ -223,6 +223,24 @@ test("a batch that was never sent leaves no hole", () => {
   ok(entry!);
 });
 
+test("a batch that may be stored and is told as failed, to be sent again, counts as a possible duplicate", async () => {
+  for (const fail of [
+    (partition: PartitionProducer, entry: Entry) => partition.result(entry, result(29)),
+    (partition: PartitionProducer) =>
+      partition.failQueued(new IngestError(Code.NOT_FOUND, "gone", { retryable: true })),
+  ]) {
+    const { partition, metrics, send, flush } = setUp();
+    const outcome = send("a");
+    const [entry] = flush();
+    partition.lost(entry!);
+    partition.unblock();
+    if (fail.length === 2) flush();
+    fail(partition, entry!);
+    assert.equal((await outcome)[0] instanceof IngestError, true);
+    assert.equal(value(metrics, "sluice_kafka_possible_duplicates_total"), 1);
+  }
+});
+
 test("versions are negotiated again with the broker that was asked, wherever the leader is by now", () => {
   const { host, partition, send, flush } = setUp();
   void send("a");

@@ -270,6 +270,7 @@ export class PartitionProducer {
   failQueued(error: IngestError): void {
     for (const entry of this.#queue.splice(0)) {
       if (entry.sequence >= 0 && !entry.unknown) this.#digHole(entry, true);
+      this.#countIfMaybeTwice(entry, error);
       this.#settleFailed(entry, entry.first, entry.count, error);
     }
     this.#continue();
@@ -414,7 +415,13 @@ export class PartitionProducer {
    */
   #fail(entry: Entry, error: IngestError): void {
     if (!entry.unknown) this.#digHole(entry, true);
+    this.#countIfMaybeTwice(entry, error);
     this.#settleFailed(entry, entry.first, entry.count, error);
+  }
+
+  /** Whoever is told that it failed and may be sent again does so, under another sequence. */
+  #countIfMaybeTwice({ unknown }: Entry, { retryable }: IngestError): void {
+    if (unknown && retryable) this.#dependencies.metrics.kafkaPossibleDuplicates.with().inc();
   }
 
   #settleFailed({ batch, settler }: Entry, first: number, count: number, error: IngestError): void {
