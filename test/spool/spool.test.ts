@@ -321,6 +321,36 @@ test("a segment that can be neither cut nor removed after a failure does not bri
   assert.deepEqual(second.open(), ["a", "c"]);
 });
 
+test("what is left of a segment that could not be written is no loss of what was done before it", async () => {
+  const first = await startSpool(new MemoryFileSystem(), { segmentBytes: 100 });
+  first.append("a");
+  await settle();
+  forwardNext(first.spool);
+  await first.clock.advance(2000);
+  first.fs.fail("write", /0000000002|0000000003/, "EIO", 2);
+  first.fs.fail("remove", /0000000002|0000000003/, "EIO", 2);
+  first.append("b");
+  await settle();
+  first.append("c");
+  await settle();
+  const second = await startSpool(first.fs.kill());
+  assert.deepEqual(second.open(), first.outcomes.stored_.slice(1));
+  assert.equal(faults(second.metrics)["lost"], undefined);
+});
+
+test("a spool whose directories were created by a process that died before they were synced survives a power cut", async () => {
+  const born = new MemoryFileSystem();
+  born.before = (operation) => (operation === "syncDirectory" ? new Promise(() => {}) : undefined);
+  void startSpool(born);
+  await settle();
+  const first = await startSpool(born.kill());
+  first.append("a");
+  await settle();
+  assert.equal(first.outcomes.all.get("a"), "stored");
+  const second = await startSpool(first.fs.cutPower(() => 0.9));
+  assert.deepEqual(second.open(), ["a"]);
+});
+
 test("a second spool on the same directory is refused, and the first goes on", async () => {
   const first = await startSpool(new MemoryFileSystem());
   const dependencies = { log: silentLogger(), metrics: createMetrics(), clock: new ManualClock(), fs: first.fs };
