@@ -107,7 +107,8 @@ export class ForwardTopics {
       topic.error = undefined;
       topic.backoffMs = 0;
     } catch (thrown) {
-      topic.error = IngestError.from(thrown);
+      // Somebody else's question may have found it meanwhile.
+      if (this.#producer.topic(backlog.name) === undefined) topic.error = IngestError.from(thrown);
     }
     topic.lookingUp = false;
     if (this.#closed) return;

@@ -203,6 +203,27 @@ test("a topic that live traffic finds before the next lookup flows, and is no pr
   assert.deepEqual(forwarder.health().problems, []);
 });
 
+test("a lookup that fails after live traffic has found the topic is no problem", async () => {
+  const producer = producerWith("clicks");
+  producer.decide = () => "stored";
+  let fail = (): void => {};
+  producer.lookup = () =>
+    new Promise((_, reject) => {
+      fail = () => reject(retryable("no broker answers in time"));
+    });
+  const spool = await startSpool(new MemoryFileSystem());
+  spool.append("before");
+  await settle();
+  const { forwarder } = await startForwarder(spool, producer);
+  producer.known.add("clicks");
+  spool.append("behind");
+  await settle();
+  fail();
+  await settle();
+  assert.deepEqual(producer.log.get("clicks 0"), ["before", "behind"]);
+  assert.deepEqual(forwarder.health().problems, []);
+});
+
 test("a topic that is deleted, or not allowed, while its batches are sent waits; nothing becomes a dead letter", async () => {
   const spool = await startSpool(new MemoryFileSystem());
   spool.append("a");
