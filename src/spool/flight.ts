@@ -34,6 +34,7 @@ export class FlightPart implements BatchSettler {
   readonly batch: SealedBatch;
   readonly refusals: Refusal[] = [];
   readonly #told: () => void;
+  readonly #bounced: (error: IngestError) => void;
   /** Made when the batch is not told as a whole. */
   #outcomes: Uint8Array | undefined;
   /** Records without an outcome for good. */
@@ -42,10 +43,14 @@ export class FlightPart implements BatchSettler {
   #untold = 0;
   #error: IngestError | undefined;
 
-  /** @param told called when every record was told of since the last send. */
-  constructor(batch: SealedBatch, told: () => void) {
+  /**
+   * @param told called when every record was told of since the last send.
+   * @param bounced called as soon as it is known that some have to be sent again.
+   */
+  constructor(batch: SealedBatch, told: () => void, bounced: (error: IngestError) => void) {
     this.batch = batch;
     this.#told = told;
+    this.#bounced = bounced;
     this.#open = batch.count;
   }
 
@@ -73,6 +78,7 @@ export class FlightPart implements BatchSettler {
   failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
     if (!isForGood(error)) {
       this.#error = error;
+      this.#bounced(error);
     } else if (this.#outcomes === undefined && this.#open === batch.count) {
       this.#set(first, count, REFUSED);
       this.refusals.push({ batch: this.batch, first, count, error });
@@ -130,13 +136,22 @@ export class Flight {
   /** Parts that were sent and not told of yet. */
   #inFlight = 0;
 
-  /** @param landed called when everything that was sent is told of. */
-  constructor(index: number, entry: LaneEntry, batches: readonly SealedBatch[], landed: (flight: Flight) => void) {
+  /**
+   * @param landed called when everything that was sent is told of.
+   * @param bounced called as soon as it is known that some of it has to be sent again.
+   */
+  constructor(
+    index: number,
+    entry: LaneEntry,
+    batches: readonly SealedBatch[],
+    landed: (flight: Flight) => void,
+    bounced: (error: IngestError) => void,
+  ) {
     this.index = index;
     this.entry = entry;
     this.#landed = landed;
     this.bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
-    this.parts = batches.map((batch) => new FlightPart(batch, () => this.#partTold()));
+    this.parts = batches.map((batch) => new FlightPart(batch, () => this.#partTold(), bounced));
   }
 
   get complete(): boolean {

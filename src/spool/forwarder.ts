@@ -239,7 +239,9 @@ export class Forwarder implements Component {
       this.#enqueue(forwarder);
       return;
     }
-    const flight = new Flight(index, entry, batches, (landed) => this.#landed(forwarder, landed));
+    const landed = (flight: Flight): void => this.#landed(forwarder, flight);
+    // At once, not when all of it has landed: the next batch must not overtake the part that is sent again.
+    const flight = new Flight(index, entry, batches, landed, (error) => forwarder.pause(error));
     forwarder.add(flight);
     this.#budget.add(forwarder, flight.bytes);
     this.#send(forwarder, flight);

@@ -155,8 +155,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: "src/spool/flight.ts",
-        old: "      this.#error = error;\n    } else if",
-        new: "      this.#error = error;\n      this.#set(first, count, STORED);\n    } else if",
+        old: "      this.#bounced(error);\n    } else if",
+        new: "      this.#set(first, count, STORED);\n    } else if",
       },
     ],
   },

@@ -381,6 +381,28 @@ test("a part that fails is sent again, without the parts that are stored", async
   assert.deepEqual(producer.texts, ["b"]);
 });
 
+test("no batch overtakes the part of an earlier one that has to be sent again, while other parts are under way", async () => {
+  const spool = await startSpool(new MemoryFileSystem());
+  const unassigned = { partition: UNASSIGNED_PARTITION, count: 2 };
+  spool.append("p0:x,p1:y", unassigned);
+  await settle();
+  const { producer, clock } = await startForwarder(spool, producerWith("clicks"));
+  producer.settle("x", "stored");
+  producer.settle("y", "stored");
+  await settle();
+  spool.append("p0:a,p1:b", unassigned);
+  await settle();
+  assert.deepEqual(producer.texts, ["a", "b"]);
+  producer.settle("b", retryable());
+  spool.append("p1:c,p1:d", unassigned);
+  await settle();
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", "stored");
+  await settle();
+  await clock.advance(1000);
+  assert.deepEqual(producer.texts, ["b"]);
+});
+
 test("a refused part becomes a letter for the partition it was meant for", async () => {
   const spool = await startSpool(new MemoryFileSystem());
   spool.append("p0:a,p1:b", { partition: UNASSIGNED_PARTITION, count: 4 });
