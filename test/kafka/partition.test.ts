@@ -241,6 +241,22 @@ test("a batch that may be stored and is told as failed, to be sent again, counts
   }
 });
 
+test("what is in flight behind a batch that is denied fails with it, or is stored, but never overtakes it", async () => {
+  const { partition, send, flush, ok } = setUp();
+  const outcomes = ["0", "1", "2", "3"].map((each) => send(each));
+  ok(flush()[0]!);
+  const [denied, behind, last] = flush();
+  partition.result(denied!, result(29));
+  partition.result(behind!, result(45));
+  partition.lost(last!);
+  partition.unblock();
+  assert.deepEqual(flush(), []);
+  const codes = (await Promise.all(outcomes)).map(([outcome]) => (outcome instanceof IngestError ? outcome.code : 0));
+  assert.deepEqual(codes, [0, Code.PERMISSION_DENIED, Code.PERMISSION_DENIED, Code.PERMISSION_DENIED]);
+  void send("4");
+  assert.deepEqual(headers(flush()), ["7:1:0"], "what comes after that goes under a new epoch");
+});
+
 test("versions are negotiated again with the broker that was asked, wherever the leader is by now", () => {
   const { host, partition, send, flush } = setUp();
   void send("a");

@@ -80,6 +80,8 @@ export class PartitionProducer {
   /** Everything in flight has to come home before anything is sent. */
   #comeHome = false;
   #hole: Hole | undefined;
+  /** What was in flight when the queue failed fails too, unless it turns out to be stored: it must not overtake what failed. */
+  #failing: { readonly beforeOrder: number; readonly error: IngestError } | undefined;
   /** The producer id is another's: a new one is needed. */
   #fenced = false;
   /** True while it waits before it tries again. */
@@ -266,8 +268,9 @@ export class PartitionProducer {
     this.#block();
   }
 
-  /** Gives up what is queued; what is in flight is told when it comes home. */
+  /** Gives up what is queued, and what is in flight when it comes home, unless it is stored. */
   failQueued(error: IngestError): void {
+    this.#failing = { beforeOrder: this.#nextOrder, error };
     for (const entry of this.#queue.splice(0)) {
       if (entry.sequence >= 0 && !entry.unknown) this.#digHole(entry, true);
       this.#countIfMaybeTwice(entry, error);
@@ -397,6 +400,10 @@ export class PartitionProducer {
 
   /** Back into the queue, before everything that came after it. */
   #resend(entry: Entry): void {
+    if (this.#failing !== undefined && entry.order < this.#failing.beforeOrder) {
+      this.#fail(entry, this.#failing.error);
+      return;
+    }
     let at = this.#queue.findIndex((other) => isBefore(entry, other));
     if (at < 0) at = this.#queue.length;
     this.#queue.splice(at, 0, entry);
@@ -452,6 +459,7 @@ export class PartitionProducer {
   }
 
   #continue(): void {
+    if (this.#inFlight.length === 0) this.#failing = undefined;
     if (this.#queue.length > 0 || this.idle) this.#dependencies.host.ready(this);
   }
 
