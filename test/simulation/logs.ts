@@ -110,11 +110,13 @@ export class Logs {
     return Array.from(decodeRecords(bytes), ({ value }) => value?.toString("latin1") ?? "");
   }
 
-  /** The record at an offset, in each life of the topic that has one there. */
+  /** The record at an offset, in each life of the topic that has one there, the last one first. */
   at(topic: string, partition: number, offset: number): StoredRecord[] {
-    return this.of(topic).flatMap((life) => {
-      const batch = life.partitions[partition]?.findLast(({ baseOffset }) => baseOffset <= offset);
-      return batch === undefined ? [] : (this.records(batch)[offset - batch.baseOffset] ?? []);
-    });
+    return this.of(topic)
+      .toReversed()
+      .flatMap((life) => {
+        const batch = life.partitions[partition]?.findLast(({ baseOffset }) => baseOffset <= offset);
+        return batch === undefined ? [] : (this.records(batch)[offset - batch.baseOffset] ?? []);
+      });
   }
 }

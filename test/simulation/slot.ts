@@ -20,6 +20,8 @@ export interface Life {
   /** Did `start` resolve? */
   started: boolean;
   draining: boolean;
+  /** Did the drain end before its deadline? */
+  drainedInTime: boolean;
 }
 
 const DRAIN_MS = 8_000;
@@ -72,6 +74,7 @@ export class Slot {
       server: undefined,
       started: false,
       draining: false,
+      drainedInTime: false,
     };
     this.life = life;
     world.note(name, `starts (${config.kafkaBrokers.length} brokers, ${config.workers} workers)`);
@@ -112,7 +115,8 @@ export class Slot {
     });
     const drainedFromMs = world.scheduler.nowMs;
     await service.drain(deadlineMs);
-    if (process.alive && process.clock.now() < deadlineMs) checkDrained(world, process.name, drainedFromMs);
+    life.drainedInTime = process.alive && process.clock.now() < deadlineMs;
+    if (life.drainedInTime) checkDrained(world, process.name, drainedFromMs);
     await service.dispose();
     // What the dead say is not heard: this goes on only if the process lived until here.
     if (process.alive) this.end("killed");
