@@ -110,9 +110,10 @@ export class Slot {
     life.draining = true;
     world.note(process.name, "drains");
     const deadlineMs = process.clock.now() + DRAIN_MS;
-    world.scheduler.after(DRAIN_MS + DRAIN_SLACK_MS, process, () => {
+    const violate = (): void =>
       world.history.violate(`${process.name} did not end within ${DRAIN_SLACK_MS} ms after the deadline of its drain`);
-    });
+    // A process that stood still gets some time of its own.
+    process.after(DRAIN_MS + DRAIN_SLACK_MS, () => process.after(DRAIN_MS, violate));
     const drainedFromMs = world.scheduler.nowMs;
     await service.drain(deadlineMs);
     life.drainedInTime = process.alive && process.clock.now() < deadlineMs;
