@@ -250,8 +250,9 @@ export class World {
 
 function isIdle({ service }: Life): boolean {
   const { eventsSpooled, eventsInFlight, admittedBytes } = service.metrics;
-  // Whether a topic is still denied, only the next batch for it would tell.
-  if (service.health().problems.some((problem) => !problem.startsWith("Kafka refuses topic"))) return false;
+  // Whether a topic is still denied, and whether there is room, only the next batch would tell.
+  const isOld = (problem: string): boolean => /^Kafka refuses topic|SPOOL_BYTES_MAX/.test(problem);
+  if (service.health().problems.some((problem) => !isOld(problem))) return false;
   return sumOf(eventsSpooled) === 0 && sumOf(eventsInFlight) === 0 && sumOf(admittedBytes) === 0;
 }
 
