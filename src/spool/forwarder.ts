@@ -186,6 +186,8 @@ export class Forwarder implements Component {
       batch = this.#reader.get(entry);
       if (batch === undefined) {
         await this.#reader.load(entry);
+        // What happened meanwhile may have made the lane wait; it comes again, and what was read is kept.
+        if (forwarder.next(this.#budget.laneBytesMax) !== "new") return "looked at";
         batch = this.#reader.get(entry);
       }
     } catch (thrown) {

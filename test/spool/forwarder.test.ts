@@ -162,6 +162,36 @@ test("a batch that fails and may be retried stays, and nothing of its partition 
   assert.deepEqual(producer.texts, ["6", "7"]);
 });
 
+test("a batch that is being read while an earlier one fails does not overtake it", async () => {
+  const spool = await startSpool(new MemoryFileSystem());
+  const { producer, clock } = await startForwarder(spool, producerWith("clicks"));
+  spool.append("0");
+  await settle();
+  producer.settle("0", "stored");
+  spool.append("a");
+  await settle();
+  let release = (): void => {};
+  spool.fs.before = (operation) =>
+    operation === "read"
+      ? new Promise((resolve) => {
+          release = resolve;
+        })
+      : undefined;
+  spool.append("b");
+  await settle();
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", retryable());
+  spool.fs.before = undefined;
+  release();
+  await settle();
+  assert.deepEqual(producer.texts, []);
+  await clock.advance(1000);
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", "stored");
+  await settle();
+  assert.deepEqual(producer.texts, ["b"]);
+});
+
 test("a topic that does not exist waits, is a problem, and holds up no other topic; when it is created, it flows", async () => {
   const producer = producerWith("orders");
   producer.decide = () => "stored";
