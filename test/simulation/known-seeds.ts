@@ -10,6 +10,7 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [957, "a batch whose answer was lost, then denied, was stored twice, and nothing counted it"],
   [992, "a batch without a partition was overtaken by the next one when a part of it had to be sent again"],
   [1434, "a lookup that failed after live traffic had found the topic stayed a problem in health()"],
+  [3270, "a spooled batch that was read while an earlier one failed was sent in front of it"],
   [20163, "the leftover of a segment that could not be written made a start tell of a loss that was none"],
   [41508, "a spooled batch that was denied was overtaken by one that had been in flight behind it"],
   [21700, "the spool's directories, made by a process that died before syncing them, were never synced"],
