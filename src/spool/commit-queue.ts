@@ -56,6 +56,8 @@ export class CommitQueue {
   #syncedThrough: number;
   readonly #groups: Group[] = [];
   #running = false;
+  /** Was it scheduled since the last time that it prepared? */
+  #scheduled = false;
   #idle: (() => void)[] = [];
   #refusal: string | undefined;
   #fullUntilMs = -Infinity;
@@ -109,6 +111,7 @@ export class CommitQueue {
 
   /** Lets `preparing` be called, even if nothing waits. */
   schedule(): void {
+    this.#scheduled = true;
     if (this.#running) return;
     this.#running = true;
     this.#clock.setImmediate(() => void this.#run());
@@ -120,11 +123,11 @@ export class CommitQueue {
   }
 
   async #run(): Promise<void> {
-    for (;;) {
+    while (this.#scheduled || this.#groups.length > 0) {
+      this.#scheduled = false;
       await this.#events.preparing(this.#groups.length > 0);
       const group = this.#groups.shift();
-      if (group === undefined) break;
-      await this.#commit(group);
+      if (group !== undefined) await this.#commit(group);
     }
     this.#running = false;
     const idle = this.#idle;

@@ -82,7 +82,8 @@ export class Faults {
       ...fields,
       ...((last?.untold ?? 0) > 0 && { untold: last?.untold }),
       // What the operating system says needs no stack; anything else may be our bug.
-      ...(error !== undefined && (errorCode(error) === undefined ? { err: error } : { reason: String(error) })),
+      ...(error !== undefined &&
+        (errorCode(error) === undefined ? { err: error } : { reason: (error as Error).message })),
     };
     // A torn tail is what a crash leaves behind; everything else should not be.
     if (kind === FaultKind.TORN_TAIL) this.#log.warn(line, message);

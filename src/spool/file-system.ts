@@ -60,11 +60,16 @@ export function isFull(thrown: unknown): boolean {
 /** Creates a directory, given as an absolute path, so that it survives a power cut: every parent is synced. */
 export async function makeDurableDirectory(fs: FileSystem, path: string): Promise<void> {
   const first = await fs.makeDirectory(path);
-  // Even if it was there: whoever created it may have died before the parent was synced.
   const top = dirname(first ?? path);
+  let isOwn = true;
   for (let parent = dirname(path); ; parent = dirname(parent)) {
-    await fs.syncDirectory(parent);
-    if (parent === top || parent === dirname(parent)) return;
+    // Also those that were there: whoever created them may have died before they were synced. Only, what others look after may
+    // be none of this user's business to open.
+    await fs.syncDirectory(parent).catch((thrown: unknown) => {
+      if (isOwn) throw thrown;
+    });
+    if (parent === top) isOwn = false;
+    if (parent === dirname(parent)) return;
   }
 }
 

@@ -33,14 +33,21 @@ export function isForGood(error: IngestError): boolean {
 /** Keeps on disk how a part is going to be sent, and calls back. */
 export type KeepStamp = (partition: number, stamp: ProducerStamp, kept: () => void) => void;
 
+interface PartCallbacks {
+  readonly keepStamp: KeepStamp;
+  /** Every record was told of since the last send. */
+  readonly told: () => void;
+  /** It is known that some have to be sent again; not all may have been told of. */
+  readonly bounced: (error: IngestError) => void;
+}
+
 /** The batch, or what of it goes to one partition. */
 export class FlightPart implements BatchSettler, StampKeeper {
   readonly batch: SealedBatch;
   /** How it was sent last, by this process or an earlier one. */
   stamp: ProducerStamp | undefined;
   readonly refusals: Refusal[] = [];
-  readonly #told: () => void;
-  readonly #keepStamp: KeepStamp;
+  readonly #callbacks: PartCallbacks;
   /** Made when the batch is not told as a whole. */
   #outcomes: Uint8Array | undefined;
   /** Records without an outcome for good. */
@@ -51,14 +58,12 @@ export class FlightPart implements BatchSettler, StampKeeper {
 
   /**
    * @param stamp how an earlier process sent it.
-   * @param told called when every record was told of since the last send.
    */
-  constructor(batch: SealedBatch, stamp: ProducerStamp | undefined, keepStamp: KeepStamp, told: () => void) {
+  constructor(batch: SealedBatch, stamp: ProducerStamp | undefined, callbacks: PartCallbacks) {
     const { topic, partition, count, bytes } = batch;
     this.batch = { topic, partition, count, bytes, stamps: this };
     this.stamp = stamp;
-    this.#keepStamp = keepStamp;
-    this.#told = told;
+    this.#callbacks = callbacks;
     this.#open = count;
   }
 
@@ -80,7 +85,7 @@ export class FlightPart implements BatchSettler, StampKeeper {
 
   keep(stamp: ProducerStamp, kept: () => void): void {
     this.stamp = stamp;
-    this.#keepStamp(this.batch.partition, stamp, kept);
+    this.#callbacks.keepStamp(this.batch.partition, stamp, kept);
   }
 
   stored(_batch: SealedBatch, first: number, count: number): void {
@@ -91,6 +96,7 @@ export class FlightPart implements BatchSettler, StampKeeper {
   failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
     if (!isForGood(error)) {
       this.#error = error;
+      this.#callbacks.bounced(error);
     } else if (this.#outcomes === undefined && this.#open === batch.count) {
       this.#set(first, count, REFUSED);
       this.refusals.push({ batch: this.batch, first, count, error });
@@ -133,12 +139,11 @@ export class FlightPart implements BatchSettler, StampKeeper {
   #tell(count: number): void {
     this.#untold -= count;
     assert(this.#untold >= 0, "a producer tells the outcome of each record once");
-    if (this.#untold === 0) this.#told();
+    if (this.#untold === 0) this.#callbacks.told();
   }
 }
 
-export interface FlightCallbacks {
-  readonly keepStamp: KeepStamp;
+export interface FlightCallbacks extends Pick<PartCallbacks, "keepStamp" | "bounced"> {
   /** Everything that was sent is told of. */
   readonly landed: (flight: Flight) => void;
   /** Takes back what its bytes lie in. */
@@ -173,7 +178,7 @@ export class Flight {
     this.bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.parts = batches.map((batch) => {
       const stamp = stamps.find(({ partition }) => partition === batch.partition);
-      return new FlightPart(batch, stamp, callbacks.keepStamp, () => this.#partTold());
+      return new FlightPart(batch, stamp, { ...callbacks, told: () => this.#partTold() });
     });
   }
 

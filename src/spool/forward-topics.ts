@@ -47,6 +47,13 @@ export class ForwardTopics {
   info(backlog: TopicBacklog): TopicInfo | undefined {
     const topic = this.#topic(backlog.name);
     const info = this.#producer.topic(backlog.name) ?? topic.info;
+    if (info !== undefined && topic.error !== undefined) {
+      // It was found by somebody else's question.
+      const before = errorOf(topic);
+      topic.error = undefined;
+      topic.backoffMs = 0;
+      this.#logChange(backlog.name, before, errorOf(topic));
+    }
     if (info === undefined && !topic.lookingUp && topic.timer === undefined) void this.#lookup(backlog, topic);
     return info;
   }
@@ -103,7 +110,8 @@ export class ForwardTopics {
       topic.error = undefined;
       topic.backoffMs = 0;
     } catch (thrown) {
-      topic.error = IngestError.from(thrown);
+      // Somebody else's question may have found it meanwhile.
+      if (this.#producer.topic(backlog.name) === undefined) topic.error = IngestError.from(thrown);
     }
     topic.lookingUp = false;
     if (this.#closed) return;

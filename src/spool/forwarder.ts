@@ -29,7 +29,7 @@ import type { DeadLetterSink } from "./dead-letters.ts";
 import type { BatchEntry } from "./entries.ts";
 import { FaultKind, Faults } from "./faults.ts";
 import { errorCode, type FileSystem } from "./file-system.ts";
-import { Flight, type KeepStamp, type Refusal } from "./flight.ts";
+import { Flight, type Refusal } from "./flight.ts";
 import { ForwardBudget } from "./forward-budget.ts";
 import { ForwardTopics } from "./forward-topics.ts";
 import type { Lane, LaneEntry } from "./lane.ts";
@@ -195,6 +195,8 @@ export class Forwarder implements Component {
       batch = this.#reader.get(entry);
       if (batch === undefined) {
         await this.#reader.load(entry);
+        // What happened meanwhile may have made the lane wait; it comes again, and what was read is kept.
+        if (forwarder.next(this.#budget.laneBytesMax) !== "new") return "looked at";
         batch = this.#reader.get(entry);
       }
     } catch (thrown) {
@@ -257,12 +259,13 @@ export class Forwarder implements Component {
     }
     // What it was split into has bytes of its own.
     if (!isWhole) this.#reader.give(batch);
-    const keepStamp: KeepStamp = (partition, stamp, kept) => {
-      this.#spool.keepStamp(entry, { partition, partitions, ...stamp }, kept);
-    };
-    const landed = (flight: Flight): void => this.#landed(forwarder, flight);
-    const done = isWhole ? (): void => this.#reader.give(batch) : undefined;
-    const flight = new Flight(index, entry, batches, stamps, { keepStamp, landed, done });
+    const flight = new Flight(index, entry, batches, stamps, {
+      keepStamp: (partition, stamp, kept) => this.#spool.keepStamp(entry, { partition, partitions, ...stamp }, kept),
+      // At once, not when all of it has landed: the next batch must not overtake the part that is sent again.
+      bounced: (error) => forwarder.pause(error),
+      landed: (landed) => this.#landed(forwarder, landed),
+      done: isWhole ? (): void => this.#reader.give(batch) : undefined,
+    });
     forwarder.add(flight);
     this.#budget.add(forwarder, flight.bytes);
     this.#send(forwarder, flight);

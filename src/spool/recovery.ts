@@ -162,10 +162,13 @@ class Recovery {
         this.#faults.tell(FaultKind.CORRUPT, `the header of ${path} is damaged; its entries are read all the same`, {});
       }
       const tail = Math.max(0, size - end);
-      if (this.#entries.last < proven) {
+      // What the checkpoint does not list was done; this may be what is left of a segment that could not be written.
+      const doneThrough = this.#entries.listed(id) === undefined ? (this.#checkpoint?.through ?? 0) : 0;
+      const accountedFor = Math.max(this.#entries.last, doneThrough);
+      if (accountedFor < proven) {
         // These bytes had been synced: it is damage, not a torn tail.
         if (tail > 0) await this.#copyAside(id, file, { from: end, to: size }, FaultKind.CORRUPT);
-        this.#tellLost(path, this.#entries.last, proven);
+        this.#tellLost(path, accountedFor, proven);
         this.#entries.last = proven;
       } else if (tail > 0) {
         const message = `${path} ends in a write that was never acknowledged; it is cut`;

@@ -203,6 +203,11 @@ export class SegmentLog {
     this.#opened.queue.schedule();
   }
 
+  /** Tries again what a fault kept from being deleted. */
+  tidy(): void {
+    this.#opened?.segments.tidy();
+  }
+
   /** Notices a directory that was removed under the service: what would be written there could never be read again. */
   async verify(): Promise<void> {
     const opened = this.#opened;

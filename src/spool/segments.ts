@@ -30,6 +30,8 @@ export class Segments {
   #running: Promise<void> = Promise.resolve();
   /** Has anything changed since the last checkpoint? */
   #changed = false;
+  /** Did a fault keep segments from being deleted that are done? */
+  #unfinished = false;
 
   /**
    * @param position asked at the moment of each checkpoint.
@@ -88,6 +90,11 @@ export class Segments {
     return this.#running;
   }
 
+  /** Tries again to delete what could not be deleted; nothing else may come that would. */
+  tidy(): void {
+    if (this.#unfinished) void this.trim();
+  }
+
   /** Trims, and brings the checkpoint up to date. Never rejects. */
   settle(): Promise<void> {
     this.#running = this.trim().then(async () => {
@@ -97,15 +104,22 @@ export class Segments {
   }
 
   async #trim(): Promise<void> {
+    this.#unfinished = false;
     for (;;) {
       const { active } = this.#position();
       const gone = this.#list.filter((segment) => segment.live === 0 && segment !== active);
       if (gone.length === 0) return;
       const outcome = await this.#checkpoint(this.#list.filter((segment) => !gone.includes(segment)));
-      if (outcome === "failed") return;
+      if (outcome === "failed") {
+        this.#unfinished = true;
+        return;
+      }
       // On a full disk the checkpoint fits only after something is deleted. A crash in between costs duplicates, not events.
       for (const segment of outcome === "full" ? gone.slice(0, 1) : gone) {
-        if (!(await this.#delete(segment))) return;
+        if (!(await this.#delete(segment))) {
+          this.#unfinished = true;
+          return;
+        }
       }
     }
   }

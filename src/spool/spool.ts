@@ -41,8 +41,8 @@ export interface SpoolHealth {
 }
 
 const TICK_MS = 1000;
-/** A directory that another process still holds is tried again after so many ticks. */
-const ADOPT_TICKS = 5;
+/** What another process held, or a fault kept from being deleted, is tried again after so many ticks. */
+const RETRY_TICKS = 5;
 const SEGMENT_BYTES_MIN = 64 * 1024;
 
 export class Spool implements Component {
@@ -337,8 +337,9 @@ export class Spool implements Component {
     this.#metrics.spoolOldest.with().set(ageMs / 1000);
     for (const log of this.#logs.values()) void log.verify();
     this.#ticks++;
-    if (this.#held.length > 0 && this.#ticks % ADOPT_TICKS === 0) {
-      this.#adopting = this.#adopting.then(() => this.#adoptHeld());
+    if (this.#ticks % RETRY_TICKS === 0) {
+      for (const log of this.#logs.values()) log.tidy();
+      if (this.#held.length > 0) this.#adopting = this.#adopting.then(() => this.#adoptHeld());
     }
     this.#timer = this.#clock.setTimeout(() => this.#tick(), TICK_MS);
     this.#timer.unref?.();

@@ -150,7 +150,7 @@ export function createMetrics() {
     kafkaLeaderMoves: counter("sluice_kafka_leader_moves_total", "Partitions whose leader changed."),
     kafkaPossibleDuplicates: counter(
       "sluice_kafka_possible_duplicates_total",
-      "Record batches sent again although the first may be stored: under a new producer epoch, or by kafkajs after a lost answer.",
+      "Record batches that may be stored twice: sent again under a new producer epoch, or told as failed and retryable, although an earlier send may be stored; or sent again by kafkajs after a lost answer.",
     ),
 
     // Spool.

@@ -91,6 +91,21 @@ test("a cluster that comes up late is found, and gets what has waited for it, in
   await cluster.stop();
 });
 
+test("a broker that failed once and that nobody needs any more is no problem for ever", async () => {
+  const clock = fastClock(20);
+  await using harness = await start({ brokers: 2, topics: { t: 1 } }, { metadataMaxAgeMs: 1_000 }, clock);
+  const { cluster, producer } = harness;
+  const settlements = new Settlements();
+  cluster.moveLeader("t", 0, 2);
+  cluster.broker(2).pause();
+  const sending = settlements.send(producer, batchOf("t", 0, ["a"]));
+  await until(() => /not ready for use/.test(producer.health().problems.join()), "it is noticed");
+  cluster.moveLeader("t", 0, 1);
+  await sending;
+  cluster.broker(2).resume();
+  await until(() => producer.health().problems.length === 0, "it is forgotten");
+});
+
 for (const [what, answer, problem] of [
   [
     "an HTTP server",

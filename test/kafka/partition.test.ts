@@ -223,6 +223,40 @@ test("a batch that was never sent leaves no hole", () => {
   ok(entry!);
 });
 
+test("a batch that may be stored and is told as failed, to be sent again, counts as a possible duplicate", async () => {
+  for (const fail of [
+    (partition: PartitionProducer, entry: Entry) => partition.result(entry, result(29)),
+    (partition: PartitionProducer) =>
+      partition.failQueued(new IngestError(Code.NOT_FOUND, "gone", { retryable: true })),
+  ]) {
+    const { partition, metrics, send, flush } = setUp();
+    const outcome = send("a");
+    const [entry] = flush();
+    partition.lost(entry!);
+    partition.unblock();
+    if (fail.length === 2) flush();
+    fail(partition, entry!);
+    assert.equal((await outcome)[0] instanceof IngestError, true);
+    assert.equal(value(metrics, "sluice_kafka_possible_duplicates_total"), 1);
+  }
+});
+
+test("what is in flight behind a batch that is denied fails with it, or is stored, but never overtakes it", async () => {
+  const { partition, send, flush, ok } = setUp();
+  const outcomes = ["0", "1", "2", "3"].map((each) => send(each));
+  ok(flush()[0]!);
+  const [denied, behind, last] = flush();
+  partition.result(denied!, result(29));
+  partition.result(behind!, result(45));
+  partition.lost(last!);
+  partition.unblock();
+  assert.deepEqual(flush(), []);
+  const codes = (await Promise.all(outcomes)).map(([outcome]) => (outcome instanceof IngestError ? outcome.code : 0));
+  assert.deepEqual(codes, [0, Code.PERMISSION_DENIED, Code.PERMISSION_DENIED, Code.PERMISSION_DENIED]);
+  void send("4");
+  assert.deepEqual(headers(flush()), ["7:1:0"], "what comes after that goes under a new epoch");
+});
+
 test("versions are negotiated again with the broker that was asked, wherever the leader is by now", () => {
   const { host, partition, send, flush } = setUp();
   void send("a");

@@ -24,9 +24,9 @@ test("a fault that keeps coming is counted each time and a line once in a while,
   }
   assert.equal(metrics.spoolErrors.with("full").value, 25);
   assert.deepEqual(lines, [
-    { message: "the disk is full", reason: "Error: ENOSPC: write '/spool'" },
-    { message: "the disk is full", reason: "Error: ENOSPC: write '/spool'", untold: 9 },
-    { message: "the disk is full", reason: "Error: ENOSPC: write '/spool'", untold: 9 },
+    { message: "the disk is full", reason: "ENOSPC: write '/spool'" },
+    { message: "the disk is full", reason: "ENOSPC: write '/spool'", untold: 9 },
+    { message: "the disk is full", reason: "ENOSPC: write '/spool'", untold: 9 },
   ]);
 });
 

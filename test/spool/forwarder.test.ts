@@ -167,6 +167,36 @@ test("a batch that fails and may be retried stays, and nothing of its partition 
   assert.deepEqual(producer.texts, ["6", "7"]);
 });
 
+test("a batch that is being read while an earlier one fails does not overtake it", async () => {
+  const spool = await startSpool(new MemoryFileSystem());
+  const { producer, clock } = await startForwarder(spool, producerWith("clicks"));
+  spool.append("0");
+  await settle();
+  producer.settle("0", "stored");
+  spool.append("a");
+  await settle();
+  let release = (): void => {};
+  spool.fs.before = (operation) =>
+    operation === "read"
+      ? new Promise((resolve) => {
+          release = resolve;
+        })
+      : undefined;
+  spool.append("b");
+  await settle();
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", retryable());
+  spool.fs.before = undefined;
+  release();
+  await settle();
+  assert.deepEqual(producer.texts, []);
+  await clock.advance(1000);
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", "stored");
+  await settle();
+  assert.deepEqual(producer.texts, ["b"]);
+});
+
 test("a topic that does not exist waits, is a problem, and holds up no other topic; when it is created, it flows", async () => {
   const producer = producerWith("orders");
   producer.decide = () => "stored";
@@ -202,6 +232,44 @@ test("a topic that does not exist waits, is a problem, and holds up no other top
   await clock.advance(30_000);
   await settle();
   assert.deepEqual(producer.log.get("clicks 0"), ["c0", "c1", "c2"]);
+  assert.deepEqual(forwarder.health().problems, []);
+});
+
+test("a topic that live traffic finds before the next lookup flows, and is no problem any more", async () => {
+  const producer = producerWith("orders");
+  producer.decide = () => "stored";
+  const spool = await startSpool(new MemoryFileSystem());
+  spool.append("before");
+  await settle();
+  const { forwarder, clock } = await startForwarder(spool, producer);
+  await clock.advance(60_000);
+  assert.equal(forwarder.health().problems.length, 1);
+  producer.addTopic("clicks");
+  producer.known.add("clicks");
+  spool.append("behind");
+  await settle();
+  assert.deepEqual(producer.log.get("clicks 0"), ["before", "behind"]);
+  assert.deepEqual(forwarder.health().problems, []);
+});
+
+test("a lookup that fails after live traffic has found the topic is no problem", async () => {
+  const producer = producerWith("clicks");
+  producer.decide = () => "stored";
+  let fail = (): void => {};
+  producer.lookup = () =>
+    new Promise((_, reject) => {
+      fail = () => reject(retryable("no broker answers in time"));
+    });
+  const spool = await startSpool(new MemoryFileSystem());
+  spool.append("before");
+  await settle();
+  const { forwarder } = await startForwarder(spool, producer);
+  producer.known.add("clicks");
+  spool.append("behind");
+  await settle();
+  fail();
+  await settle();
+  assert.deepEqual(producer.log.get("clicks 0"), ["before", "behind"]);
   assert.deepEqual(forwarder.health().problems, []);
 });
 
@@ -360,6 +428,28 @@ test("a part that fails is sent again, without the parts that are stored", async
   producer.settle("a", "stored");
   producer.settle("b", retryable());
   await clock.advance(100);
+  assert.deepEqual(producer.texts, ["b"]);
+});
+
+test("no batch overtakes the part of an earlier one that has to be sent again, while other parts are under way", async () => {
+  const spool = await startSpool(new MemoryFileSystem());
+  const unassigned = { partition: UNASSIGNED_PARTITION, count: 2 };
+  spool.append("p0:x,p1:y", unassigned);
+  await settle();
+  const { producer, clock } = await startForwarder(spool, producerWith("clicks"));
+  producer.settle("x", "stored");
+  producer.settle("y", "stored");
+  await settle();
+  spool.append("p0:a,p1:b", unassigned);
+  await settle();
+  assert.deepEqual(producer.texts, ["a", "b"]);
+  producer.settle("b", retryable());
+  spool.append("p1:c,p1:d", unassigned);
+  await settle();
+  assert.deepEqual(producer.texts, ["a"]);
+  producer.settle("a", "stored");
+  await settle();
+  await clock.advance(1000);
   assert.deepEqual(producer.texts, ["b"]);
 });
 

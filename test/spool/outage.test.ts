@@ -54,7 +54,7 @@ test("after an hour without Kafka nothing is lost, the backlog drains without a 
   assert.equal(metrics.spoolOldest.with().value, SECONDS);
 
   // It is back. From now on the clock stands still: whatever waited for time would not go on.
-  for (const { text } of [...producer.inFlight]) producer.settle(text, "stored");
+  for (const text of producer.texts) producer.settle(text, "stored");
   producer.decide = () => "stored";
   const live = (name: string, partition: number): void =>
     behind.replicated.send(batchOf(name, { partition, calls: [{}] }), replicated);

@@ -17,14 +17,19 @@ interface ModelBatch {
   readonly text: string;
   readonly partition: number;
   readonly count: number;
-  /** What was told; "done" if Kafka or the dead-letter log has it; "unknown" if the process died first, or it was told so. */
-  state: "pending" | "stored" | "refused" | "unknown" | "done";
+  /**
+   * What was told; "done" if Kafka or the dead-letter log has it; "unknown" if the process died first, or it was told so;
+   * "recovered" if a later process found it although nobody was told that it is stored.
+   */
+  state: "pending" | "stored" | "refused" | "unknown" | "recovered" | "done";
 }
 
 class Model {
   readonly batches: ModelBatch[] = [];
   /** Batches that were done in this or an earlier life whose marker may not have survived a crash. */
   readonly maybeBack = new Set<ModelBatch>();
+  /** A sync failed: what it was about can be read until the power goes, and is gone then. */
+  syncFailed = false;
 
   find(text: string): ModelBatch {
     const batch = this.batches.find((each) => each.text === text);
@@ -84,10 +89,14 @@ function checkRecovered(model: Model, real: Real, clean: boolean): void {
     if (batch.state === "refused") assert.ok(!there, `${batch.text} was answered as not stored and is there`);
     if (batch.state === "done" && there) {
       assert.ok(!clean || model.maybeBack.has(batch), `${batch.text} was done before a clean end and is back`);
-      batch.state = "stored";
+      batch.state = "recovered";
     }
     // One that nobody knows may come back later still: the name of a segment that was deleted may survive a power cut.
-    if (batch.state === "unknown" || batch.state === "pending") batch.state = there ? "stored" : "unknown";
+    if (batch.state === "recovered" && !there) {
+      assert.ok(model.syncFailed, `${batch.text} was found after a crash and is gone`);
+      batch.state = "unknown";
+    }
+    if (batch.state === "unknown" || batch.state === "pending") batch.state = there ? "recovered" : "unknown";
     if (batch.state === "done" && !there) model.maybeBack.delete(batch);
   }
 }
@@ -204,7 +213,8 @@ class Fault extends Step {
     this.times = times;
   }
 
-  async act(_: Model, real: Real): Promise<void> {
+  async act(model: Model, real: Real): Promise<void> {
+    if (this.operation === "sync") model.syncFailed = true;
     real.fixture.fs.fail(this.operation, /./, this.code, this.times);
   }
 }

@@ -228,6 +228,27 @@ test("a full spool says when to come back: when the segments in the way will be 
   await settle();
   assert.ok(delayOf(12) >= 15_000 && delayOf(12) <= 25_000, `${delayOf(12)} ms after 20 s without progress`);
 });
+for (const operation of ["remove", "rename"] as const) {
+  test(`a full spool whose done segments could not be deleted (${operation} failed) gets free by itself`, async () => {
+    const options = { bytesMax: 1100, segmentBytes: 400 };
+    const { spool, append, outcomes, clock, fs } = await startSpool(new MemoryFileSystem(), options);
+    append("a".repeat(400));
+    await settle();
+    append("b".repeat(400));
+    await settle();
+    fs.fail(operation, /segment$|checkpoint.tmp$/, "EIO", 4);
+    forwardNext(spool);
+    forwardNext(spool);
+    await clock.advance(1000);
+    append("c".repeat(400));
+    await settle();
+    assert.equal(errorOf(outcomes, "c".repeat(400)).code, Code.RESOURCE_EXHAUSTED);
+    await clock.advance(10_000);
+    append("d".repeat(400));
+    await settle();
+    assert.equal(outcomes.all.get("d".repeat(400)), "stored");
+  });
+}
 
 test("a full disk refuses with RESOURCE_EXHAUSTED, and nothing of what it refused is ever stored", async () => {
   const first = await startSpool(new MemoryFileSystem());
@@ -327,6 +348,36 @@ test("a segment that can be neither cut nor removed after a failure does not bri
   assert.deepEqual(first.outcomes.stored_, ["a", "c"]);
   const second = await startSpool(first.fs.kill());
   assert.deepEqual(second.open(), ["a", "c"]);
+});
+
+test("what is left of a segment that could not be written is no loss of what was done before it", async () => {
+  const first = await startSpool(new MemoryFileSystem(), { segmentBytes: 100 });
+  first.append("a");
+  await settle();
+  forwardNext(first.spool);
+  await first.clock.advance(2000);
+  first.fs.fail("write", /0000000002|0000000003/, "EIO", 2);
+  first.fs.fail("remove", /0000000002|0000000003/, "EIO", 2);
+  first.append("b");
+  await settle();
+  first.append("c");
+  await settle();
+  const second = await startSpool(first.fs.kill());
+  assert.deepEqual(second.open(), first.outcomes.stored_.slice(1));
+  assert.equal(faults(second.metrics)["lost"], undefined);
+});
+
+test("a spool whose directories were created by a process that died before they were synced survives a power cut", async () => {
+  const born = new MemoryFileSystem();
+  born.before = (operation) => (operation === "syncDirectory" ? new Promise(() => {}) : undefined);
+  void startSpool(born);
+  await settle();
+  const first = await startSpool(born.kill());
+  first.append("a");
+  await settle();
+  assert.equal(first.outcomes.all.get("a"), "stored");
+  const second = await startSpool(first.fs.cutPower(() => 0.9));
+  assert.deepEqual(second.open(), ["a"]);
 });
 
 test("a second spool on the same directory is refused, and the first goes on", async () => {

@@ -5,9 +5,10 @@
 //   …a producer on cluster.bootstrap…
 //   cluster.log("clicks", 0)                                              // what is really stored
 
-export type { FakeBroker } from "./fake-broker/broker.ts";
+export type { FakeBroker, Listen } from "./fake-broker/broker.ts";
 export { FakeCluster, type FakeClusterOptions } from "./fake-broker/cluster.ts";
 export {
+  type AppendHook,
   type Fault,
   once,
   type ProduceHook,

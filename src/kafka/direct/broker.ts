@@ -26,6 +26,8 @@ const REPLICATION_SHARE = 0.5;
 
 const RECONNECT_MS_MIN = 50;
 const RECONNECT_MS_MAX = 2_000;
+/** Whoever needs a broker tries again in time; a failure that nobody came back to for so long says nothing of today. */
+const PROBLEM_MS = 10_000;
 
 export type BrokerOptions = ConnectionOptions & Pick<KafkaOptions, "sasl">;
 
@@ -61,8 +63,6 @@ export class Broker {
   readonly port: number;
   /** As a metric label. */
   readonly name: string;
-  /** Why there is no connection; undefined while there is one, or none was needed yet. */
-  problem: string | undefined;
   readonly #dependencies: BrokerDependencies;
   readonly #options: BrokerOptions;
   readonly #ready = new Set<PartitionProducer>();
@@ -70,6 +70,7 @@ export class Broker {
   #connecting: Connection | undefined;
   #opening: Promise<Link> | undefined;
   #link: Link | undefined;
+  #problem: string | undefined;
   #failuresInRow = 0;
   #retryAtMs = 0;
   #requestsInFlight = 0;
@@ -84,6 +85,12 @@ export class Broker {
     this.name = `${host}:${port}`;
     this.#dependencies = dependencies;
     this.#options = options;
+  }
+
+  /** Why there is no connection; undefined while there is one, or none is needed. */
+  get problem(): string | undefined {
+    const isOld = this.#opening === undefined && this.#dependencies.clock.monotonic() > this.#retryAtMs + PROBLEM_MS;
+    return isOld ? undefined : this.#problem;
   }
 
   get connected(): boolean {
@@ -139,7 +146,7 @@ export class Broker {
     const { dial, clock, log } = this.#dependencies;
     const { connectTimeoutMs } = this.#options;
     if (this.#disposed) throw this.#unavailable("not needed any more");
-    if (this.#retryAtMs > clock.monotonic()) throw this.#unavailable(this.problem ?? "it failed a moment ago");
+    if (this.#retryAtMs > clock.monotonic()) throw this.#unavailable(this.#problem ?? "it failed a moment ago");
     const connection = new Connection(this.host, this.port, dial, clock, this.#options);
     this.#connecting = connection;
     // One time-out for the whole way: a broker that accepts and then says nothing is as good as none.
@@ -152,7 +159,7 @@ export class Broker {
       if (connection.closed) throw this.#unavailable("it closed the connection");
       const link = { connection, versions };
       this.#link = link;
-      this.problem = undefined;
+      this.#problem = undefined;
       this.#failuresInRow = 0;
       this.#meters.connections.inc();
       connection.onClosed((error) => this.#closed(link, error));
@@ -209,7 +216,7 @@ export class Broker {
     this.#retryAtMs = clock.monotonic() + backoffMs * (0.75 + random() / 2);
     // The first failure is news; after that, /readyz and the metrics say it without a line for every try.
     if (this.#failuresInRow++ === 0) log.warn({ broker: this.name, reason: error.message }, "no connection to broker");
-    this.problem = error.message;
+    this.#problem = error.message;
     this.#dependencies.onUnreachable();
   }
 

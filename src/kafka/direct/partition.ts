@@ -72,6 +72,8 @@ export class PartitionProducer {
   #acknowledgedAtMs = 0;
   /** Everything in flight has to come home before anything is sent. */
   #comeHome = false;
+  /** What was in flight when the queue failed fails too, unless it turns out to be stored: it must not overtake what failed. */
+  #failing: { readonly beforeOrder: number; readonly error: IngestError } | undefined;
   /** True while it waits before it tries again. */
   #blocked = false;
   #failuresInRow = 0;
@@ -260,11 +262,11 @@ export class PartitionProducer {
     this.#block();
   }
 
-  /** Gives up what is queued; what is in flight is told when it comes home. */
+  /** Gives up what is queued, and what is in flight when it comes home, unless it is stored. */
   failQueued(error: IngestError): void {
+    this.#failing = { beforeOrder: this.#nextOrder, error };
     for (const entry of this.#queue.splice(0)) {
-      if (entry.sequence >= 0 && !entry.unknown) this.#numbering.digHole(entry, true);
-      this.#settleFailed(entry, entry.first, entry.count, error);
+      this.#fail(entry, error);
     }
     this.#continue();
   }
@@ -367,6 +369,10 @@ export class PartitionProducer {
 
   /** Back into the queue, before everything that came after it. */
   #resend(entry: Entry): void {
+    if (this.#failing !== undefined && entry.order < this.#failing.beforeOrder) {
+      this.#fail(entry, this.#failing.error);
+      return;
+    }
     let at = this.#queue.findIndex((other) => isBefore(entry, other));
     if (at < 0) at = this.#queue.length;
     this.#queue.splice(at, 0, entry);
@@ -380,11 +386,16 @@ export class PartitionProducer {
   }
 
   /**
-   * The records never will be on the log. Only if an earlier send may have stored them, there may be no hole: whoever comes
-   * next finds out, and is not stored twice where there is none.
+   * The records are told as failed. Only if an earlier send may have stored them, there may be no hole: whoever comes next finds
+   * out, and is not stored twice where there is none. A spooled batch that comes again brings its numbers along.
    */
   #fail(entry: Entry, error: IngestError): void {
-    if (!entry.unknown) this.#numbering.digHole(entry, true);
+    const comesAgain = error.retryable && entry.batch.stamps !== undefined && entry.count === entry.batch.count;
+    if (!comesAgain) {
+      if (entry.sequence >= 0 && !entry.unknown) this.#numbering.digHole(entry, true);
+      // Whoever is told that it failed and may be sent again does so, under another sequence.
+      if (entry.unknown && error.retryable) this.#dependencies.metrics.kafkaPossibleDuplicates.with().inc();
+    }
     this.#settleFailed(entry, entry.first, entry.count, error);
   }
 
@@ -416,6 +427,7 @@ export class PartitionProducer {
   }
 
   #continue(): void {
+    if (this.#inFlight.length === 0) this.#failing = undefined;
     if (this.#queue.length > 0 || this.idle) this.#dependencies.host.ready(this);
   }
 

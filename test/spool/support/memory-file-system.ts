@@ -2,6 +2,8 @@
 //
 // It keeps apart what the system would show now and what would be there after a power cut: data is durable after `sync`,
 // names after `syncDirectory`. A cut leaves of everything younger a random part. The same seed gives the same disk.
+//
+// A sync that fails is Linux's: what it was to bring to the disk is not dirty any more, so the next sync succeeds without it.
 
 import { basename, dirname } from "node:path";
 import type { File, FileLock, FileSystem } from "../../../src/spool/file-system.ts";
@@ -38,7 +40,13 @@ class Inode {
   }
 
   sync(): void {
-    this.durable = Buffer.from(this.data);
+    for (const change of this.changes) this.durable = applied(this.durable, change);
+    this.changes = [];
+  }
+
+  /** Some of the changes may have got to the disk; none of them is tried again. */
+  failSync(random: Random): void {
+    for (const change of this.changes) if (random() < 0.5) this.durable = applied(this.durable, change);
     this.changes = [];
   }
 
@@ -57,7 +65,7 @@ class Inode {
         });
     }
     inode.data = Buffer.from(data);
-    inode.sync();
+    inode.durable = inode.data;
     return inode;
   }
 }
@@ -90,6 +98,8 @@ export class MemoryFileSystem implements FileSystem {
   #dead = false;
   /** Bytes that fit on it. */
   capacity = Infinity;
+  /** Says what of a failed sync gets to the disk; by default nothing does. */
+  random: Random = () => 1;
   /** How often each operation was asked for. */
   readonly counts = new Map<Operation, number>();
   /** Awaited before each operation; a test can hold the disk here. */
@@ -121,7 +131,15 @@ export class MemoryFileSystem implements FileSystem {
     const inode = this.#names.get(path);
     if (inode === undefined) throw systemError("ENOENT", "damage", path);
     inode.data = change(Buffer.from(inode.data));
-    inode.sync();
+    inode.durable = inode.data;
+    inode.changes = [];
+  }
+
+  /** What would be there after a power cut, if it took everything that it can take. */
+  durableFiles(): Buffer[] {
+    const isDurable = (directory: string): boolean =>
+      this.#durableDirectories.has(directory) && (directory === "/" || isDurable(dirname(directory)));
+    return [...this.#durableNames].filter(([path]) => isDurable(dirname(path))).map(([, inode]) => inode.durable);
   }
 
   /** Every file's path. */
@@ -251,7 +269,10 @@ export class MemoryFileSystem implements FileSystem {
         inode.apply({ size });
       },
       sync: async () => {
-        await this.#begin("sync", path);
+        await this.#begin("sync", path).catch((error: unknown) => {
+          inode.failSync(this.random);
+          throw error;
+        });
         inode.sync();
       },
       size: async () => {

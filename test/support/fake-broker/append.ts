@@ -2,7 +2,7 @@
 
 import { crc32c } from "@node-rs/crc32";
 
-import type { Fault } from "./hooks.ts";
+import type { AppendHook, Fault, Refusal } from "./hooks.ts";
 import { CRC_AT, CRC_COVERS_FROM, type NodeEndpoint, type PartitionResult, type ProducePartition } from "./produce.ts";
 import type { ClusterState, FakePartition, FakeTopic } from "./state.ts";
 import { ErrorCode } from "./versions.ts";
@@ -12,6 +12,7 @@ export interface AppendOptions {
   readonly store: boolean;
   /** Check CRC, size, count and sequence, as a broker does; else everything is taken. */
   readonly verify: boolean;
+  readonly refuse: AppendHook | undefined;
 }
 
 const FENCED_LEADER_EPOCH = 74;
@@ -33,12 +34,13 @@ export function appendAll(
       refusal !== ErrorCode.NONE ? failed(refusal) : append(state, nodeId, topic, partition, request, options);
     const told = hit?.when === "after" && appended.errorCode === ErrorCode.NONE ? failed(hit.code) : appended;
     const leaderMoved = told.errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || told.errorCode === FENCED_LEADER_EPOCH;
+    const why = hit ?? appended.refusal;
     return {
       topic: name,
       partition: index,
       ...told,
-      message: hit?.message,
-      recordErrors: hit?.recordErrors,
+      message: why?.message,
+      recordErrors: why?.recordErrors,
       currentLeader:
         leaderMoved && partition !== undefined ? { nodeId: partition.leader, epoch: partition.leaderEpoch } : undefined,
     };
@@ -55,6 +57,8 @@ export function endpointsOf(state: ClusterState, results: readonly PartitionResu
 interface Appended {
   readonly errorCode: number;
   readonly baseOffset: number;
+  /** What the hook said. */
+  readonly refusal?: Refusal;
 }
 
 function append(
@@ -79,6 +83,8 @@ function append(
   if (malformed) return failed(ErrorCode.INVALID_RECORD);
   const whole = request.bytes!;
   if (crc32c(whole.subarray(CRC_COVERS_FROM)) !== whole.readUInt32BE(CRC_AT)) return failed(ErrorCode.CORRUPT_MESSAGE);
+  const refusal = options.refuse?.(request);
+  if (refusal !== undefined) return { ...failed(refusal.code), refusal };
   return log.append(header(request), bytes);
 }
 

@@ -1,25 +1,59 @@
 // One broker of a fake cluster: a listener whose port stays the same over stops and starts.
+//
+// Where it listens is a parameter: the loopback interface, or the network of a simulation.
 
-import { createServer, type AddressInfo, type Server } from "node:net";
 import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import type { Duplex } from "node:stream";
 
 import { type BrokerContext, FakeConnection } from "./connection.ts";
 import type { FakeNode } from "./state.ts";
+
+/** A port that is open. */
+export interface Listener {
+  readonly port: number;
+  /** Takes no new connections; resolves when those that there are have ended. */
+  close(): Promise<void>;
+}
+
+/** @param port 0 is any free one. */
+export type Listen = (host: string, port: number, accept: (socket: Duplex) => void) => Promise<Listener>;
+
+export const listenOnLoopback: Listen = async (host, port, accept) => {
+  const server = createServer({ noDelay: true }, accept);
+  server.listen(port, host);
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      const closed = once(server, "close");
+      server.close();
+      await closed;
+    },
+  };
+};
 
 export class FakeBroker {
   readonly nodeId: number;
   readonly #node: FakeNode;
   readonly #context: BrokerContext;
   readonly #nextConnectionId: () => number;
+  readonly #listen: Listen;
   readonly #connections = new Set<FakeConnection>();
-  #server: Server | undefined;
+  #listener: Listener | undefined;
   #paused = false;
 
-  constructor(node: FakeNode, context: Omit<BrokerContext, "nodeId" | "paused">, nextConnectionId: () => number) {
+  constructor(
+    node: FakeNode,
+    context: Omit<BrokerContext, "nodeId" | "paused">,
+    nextConnectionId: () => number,
+    listen: Listen,
+  ) {
     this.nodeId = node.nodeId;
     this.#node = node;
     this.#context = { ...context, nodeId: node.nodeId, paused: () => this.#paused };
     this.#nextConnectionId = nextConnectionId;
+    this.#listen = listen;
   }
 
   get host(): string {
@@ -37,16 +71,9 @@ export class FakeBroker {
 
   /** Listens; after a `stop`, on the same port. What the cluster knows is as it was. */
   async start(): Promise<void> {
-    if (this.#server !== undefined) return;
-    const server = createServer({ noDelay: true }, (socket) => {
-      const connection = new FakeConnection(this.#nextConnectionId(), this.#context, socket);
-      this.#connections.add(connection);
-      socket.on("close", () => this.#connections.delete(connection));
-    });
-    this.#server = server;
-    server.listen(this.#node.port, this.#node.host);
-    await once(server, "listening");
-    this.#node.port = (server.address() as AddressInfo).port;
+    if (this.#listener !== undefined) return;
+    this.#listener = await this.#listen(this.#node.host, this.#node.port, (socket) => this.#accept(socket));
+    this.#node.port = this.#listener.port;
     this.#node.up = true;
   }
 
@@ -55,13 +82,12 @@ export class FakeBroker {
    * leader, until `start` or `FakeCluster.moveLeader`.
    */
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return;
-    this.#server = undefined;
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    this.#listener = undefined;
     this.#node.up = false;
     this.#paused = false;
-    const closed = once(server, "close");
-    server.close();
+    const closed = listener.close();
     this.disconnect();
     await closed;
   }
@@ -80,5 +106,11 @@ export class FakeBroker {
   resume(): void {
     this.#paused = false;
     for (const connection of this.#connections) connection.pump();
+  }
+
+  #accept(socket: Duplex): void {
+    const connection = new FakeConnection(this.#nextConnectionId(), this.#context, socket);
+    this.#connections.add(connection);
+    socket.on("close", () => this.#connections.delete(connection));
   }
 }

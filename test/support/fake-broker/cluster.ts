@@ -3,8 +3,8 @@
 // was stored is read back with `log`.
 
 import { type Clock, systemClock } from "../../../src/clock.ts";
-import { FakeBroker } from "./broker.ts";
-import type { Hooks, ProduceHook, RequestHook, RequestInfo } from "./hooks.ts";
+import { FakeBroker, type Listen, listenOnLoopback } from "./broker.ts";
+import type { AppendHook, Hooks, ProduceHook, RequestHook, RequestInfo } from "./hooks.ts";
 import type { StoredBatch } from "./partition-log.ts";
 import { ClusterState, configDefaults, type FakeNode, type FakePartition, type TopicSpec } from "./state.ts";
 import { type ApiName, PROFILES, type Profile, type VersionRanges } from "./versions.ts";
@@ -25,6 +25,8 @@ export interface FakeClusterOptions {
   /** False: every batch for the right leader is taken; neither CRC nor size nor sequence is checked. */
   readonly verify?: boolean;
   readonly clock?: Clock;
+  /** Default: on the loopback interface. */
+  readonly listen?: Listen;
 }
 
 /** `requests` forgets the oldest beyond this. */
@@ -38,6 +40,7 @@ export class FakeCluster implements Hooks, AsyncDisposable {
   readonly violations: string[] = [];
   onProduce: ProduceHook | undefined;
   onRequest: RequestHook | undefined;
+  onAppend: AppendHook | undefined;
   readonly #state: ClusterState;
 
   /** Nothing listens before `start`. */
@@ -51,6 +54,7 @@ export class FakeCluster implements Hooks, AsyncDisposable {
       up: false,
     }));
     this.#state = new ClusterState(nodes, configDefaults(profile));
+    const listen = options.listen ?? listenOnLoopback;
     let connections = 0;
     const context = {
       state: this.#state,
@@ -67,7 +71,7 @@ export class FakeCluster implements Hooks, AsyncDisposable {
       },
       violated: (message: string) => this.violations.push(message),
     };
-    this.brokers = nodes.map((node) => new FakeBroker(node, context, () => ++connections));
+    this.brokers = nodes.map((node) => new FakeBroker(node, context, () => ++connections, listen));
     for (const [name, spec] of Object.entries(options.topics ?? {})) {
       this.createTopic(name, typeof spec === "number" ? { partitions: spec } : spec);
     }
@@ -111,6 +115,21 @@ export class FakeCluster implements Hooks, AsyncDisposable {
 
   deleteTopic(name: string): void {
     this.#state.topics.delete(name);
+  }
+
+  /** Adds partitions behind those that there are. */
+  addPartitions(name: string, count: number): void {
+    this.#state.addPartitions(name, count);
+  }
+
+  /** Sets one of a topic's settings, for example `max.message.bytes`. */
+  configure(name: string, key: string, value: string): void {
+    this.#state.topics.get(name)?.configs.set(key, value);
+  }
+
+  /** The number of a topic's partitions; 0 if there is no such topic. */
+  partitions(name: string): number {
+    return this.#state.topics.get(name)?.partitions.length ?? 0;
   }
 
   leader(topic: string, partition: number): number {

@@ -1,7 +1,7 @@
 // One client's connection to a fake broker: requests are taken up one after the other and answered in their order, as a
 // real broker does, so a delayed answer holds back everything behind it.
 
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 import type { Clock, Timer } from "../../../src/clock.ts";
 import { ANSWERS, type ApiContext, unsupportedApiVersions } from "./apis.ts";
@@ -14,7 +14,7 @@ import { apiName, FLEXIBLE_SINCE, SPOKEN, type VersionRanges } from "./versions.
 import { ByteWriter } from "./writer.ts";
 
 /** What a connection knows of its broker and cluster. */
-export interface BrokerContext extends AppendOptions {
+export interface BrokerContext extends Omit<AppendOptions, "refuse"> {
   readonly nodeId: number;
   readonly state: ClusterState;
   readonly versions: VersionRanges;
@@ -32,14 +32,14 @@ export interface BrokerContext extends AppendOptions {
 export class FakeConnection {
   readonly #id: number;
   readonly #context: BrokerContext;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #frames = new FrameReader();
   /** Pending while the current request's answer, or a throttle, is waited for. */
   #timer: Timer | undefined;
   #answers = true;
   #closed = false;
 
-  constructor(id: number, context: BrokerContext, socket: Socket) {
+  constructor(id: number, context: BrokerContext, socket: Duplex) {
     this.#id = id;
     this.#context = context;
     this.#socket = socket;
@@ -142,7 +142,8 @@ export class FakeConnection {
       this.#deliver(undefined, fault);
       return;
     }
-    const results = appendAll(state, nodeId, body.partitions, { store, verify }, fault);
+    const options = { store, verify, refuse: hooks.onAppend };
+    const results = appendAll(state, nodeId, body.partitions, options, fault);
     writeProduce(writer, request.version, results, fault?.throttleMs ?? 0, endpointsOf(state, results));
     this.#deliver(body.acks === 0 ? undefined : writer.frame(), fault);
   }

@@ -44,10 +44,21 @@ export type Fault =
 export type ProduceHook = (request: ProduceRequest) => Fault | undefined;
 export type RequestHook = (request: RequestInfo) => Fault | undefined;
 
+/** Why the records of a partition are never taken, or undefined. */
+export type AppendHook = (partition: ProducePartition) => Refusal | undefined;
+
+export interface Refusal {
+  readonly code: number;
+  readonly message?: string;
+  readonly recordErrors?: readonly RecordError[];
+}
+
 export interface Hooks {
   onProduce: ProduceHook | undefined;
   /** For every API but Produce. */
   onRequest: RequestHook | undefined;
+  /** Asked about each partition that would be appended to, where a broker validates records: before it looks at sequences. */
+  onAppend: AppendHook | undefined;
 }
 
 /** A hook that answers the first `count` requests (that `matches`) with the fault. */

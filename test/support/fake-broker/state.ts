@@ -25,9 +25,9 @@ export interface FakeTopic {
   readonly name: string;
   /** 32 hexadecimal digits. */
   readonly id: string;
-  readonly partitions: readonly FakePartition[];
+  readonly partitions: FakePartition[];
   /** What was set for this topic; everything else has the defaults. */
-  readonly configs: ReadonlyMap<string, string>;
+  readonly configs: Map<string, string>;
 }
 
 export interface TopicSpec {
@@ -60,16 +60,19 @@ export class ClusterState {
     if (this.topics.has(name)) return ErrorCode.TOPIC_ALREADY_EXISTS;
     if (count < 1) return ErrorCode.INVALID_PARTITIONS;
     if (replicationFactor < 1 || replicationFactor > this.nodes.length) return ErrorCode.INVALID_REPLICATION_FACTOR;
-    const partitions = Array.from({ length: count }, (_, index): FakePartition => {
-      const replicas = Array.from(
-        { length: replicationFactor },
-        (_, replica) => this.nodes[(index + replica) % this.nodes.length]!.nodeId,
-      );
-      return { leader: replicas[0]!, leaderEpoch: 0, replicas, log: new PartitionLog() };
-    });
+    const partitions = Array.from({ length: count }, (_, index) => this.#newPartition(index, replicationFactor));
     const configs = new Map(Object.entries(spec.configs ?? {}));
     this.topics.set(name, { name, id: randomUUID().replaceAll("-", ""), partitions, configs });
     return ErrorCode.NONE;
+  }
+
+  addPartitions(name: string, count: number): void {
+    const partitions = this.topics.get(name)?.partitions;
+    if (partitions === undefined) return;
+    const replicationFactor = partitions[0]!.replicas.length;
+    for (let added = 0; added < count; added++) {
+      partitions.push(this.#newPartition(partitions.length, replicationFactor));
+    }
   }
 
   topicById(id: string): FakeTopic | undefined {
@@ -86,6 +89,14 @@ export class ClusterState {
 
   nextProducerId(): bigint {
     return this.#producerIds++;
+  }
+
+  #newPartition(index: number, replicationFactor: number): FakePartition {
+    const replicas = Array.from(
+      { length: replicationFactor },
+      (_, replica) => this.nodes[(index + replica) % this.nodes.length]!.nodeId,
+    );
+    return { leader: replicas[0]!, leaderEpoch: 0, replicas, log: new PartitionLog() };
   }
 }
 
