@@ -8,7 +8,7 @@ import type { Family, Gauge, Counter } from "../../src/telemetry/instruments.ts"
 import { partitionOfKey } from "../../src/wire/murmur2.ts";
 import { nameOf, PERSISTED, REPLICATED, type SentBatch, type SentEvent } from "./history.ts";
 import type { Copy, TopicLife } from "./logs.ts";
-import { NO_PARTITION, NOWHERE } from "./plan.ts";
+import { NO_PARTITION, NOWHERE, TAKEN_UNASSIGNED } from "./plan.ts";
 import type { Life } from "./slot.ts";
 import type { World } from "./world.ts";
 
@@ -251,17 +251,12 @@ function isKeysPartition({ logs }: World, life: TopicLife, key: string | undefin
   return partitionOfKey(bytes, 0, bytes.length, life.partitions.length) === partition;
 }
 
-/** While the cluster is away, PERSISTED events are taken without knowing their partitions. */
-const CLUSTER_IS_AWAY = ["outage", "broker hangs", "broker stops", "network phase", "request fault"];
-
 /**
  * Events of one stream with the same of this keep their order: those of a key or a named partition. Where the partitions were
  * known all the time, all that end up in one do.
  */
-function orderOf({ lives, counts }: World, { batch, key, partition, name }: SentEvent): string {
-  const life = lives.find(({ process }) => process.name === batch.call.process)!;
-  const knewPartitions = life.config.kafkaBrokers.length > 0 && !CLUSTER_IS_AWAY.some((cause) => counts.has(cause));
-  if (knewPartitions) return "";
+function orderOf({ counts }: World, { key, partition, name }: SentEvent): string {
+  if (!counts.has(TAKEN_UNASSIGNED)) return "";
   if (partition !== undefined) return `partition ${partition}`;
   return key === undefined ? name : `key ${key}`;
 }

@@ -51,6 +51,9 @@ export const TOPICS: Readonly<Record<string, TopicPlan>> = {
 /** A topic that there is not; without brokers that cannot be known, so it has to be created in the end. */
 export const NOWHERE = "nowhere";
 
+/** What is counted when PERSISTED events are taken without knowing their partitions. */
+export const TAKEN_UNASSIGNED = "taken without a partition";
+
 /** A partition that no topic has. */
 export const NO_PARTITION = 99;
 

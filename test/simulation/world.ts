@@ -8,6 +8,8 @@
 
 import { type Config, loadConfig } from "../../src/config.ts";
 import { BufferPool } from "../../src/ingest/buffer-pool.ts";
+import { type BatchSettler, type SealedBatch, UNASSIGNED_PARTITION } from "../../src/ingest/producer.ts";
+import { Spool } from "../../src/spool/spool.ts";
 import { type Chance, chance } from "../kafka/support/random.ts";
 import { FakeCluster } from "../support/fake-broker.ts";
 import { check, checkAnswer, checkLedger, checkStored } from "./checker.ts";
@@ -16,7 +18,7 @@ import { Disk } from "./disk.ts";
 import { History, isPoison } from "./history.ts";
 import { Logs } from "./logs.ts";
 import { Network } from "./network.ts";
-import { type Plan, planOf, TOPICS } from "./plan.ts";
+import { type Plan, planOf, TAKEN_UNASSIGNED, TOPICS } from "./plan.ts";
 import { SimulatedProcess } from "./process.ts";
 import { Scheduler, WORLD } from "./scheduler.ts";
 import type { SimulatedServer } from "./server.ts";
@@ -264,7 +266,7 @@ function sumOf(gauge: Metrics["eventsSpooled"]): number {
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const world = new World(seed, options);
   const { history, scheduler } = world;
-  const restore = watchBuffers(world);
+  const watches = [watchBuffers(world), watchUnassigned(world)];
   const onRejection = (reason: unknown): void => history.violate(`nobody caught: ${describe(reason)}`);
   process.on("unhandledRejection", onRejection);
   try {
@@ -273,7 +275,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     history.violate(`it threw: ${describe(thrown)}`);
   } finally {
     process.off("unhandledRejection", onRejection);
-    restore();
+    for (const restore of watches) restore();
   }
   for (const violation of history.violations) world.note("checker", violation);
   return {
@@ -307,6 +309,21 @@ function watchBuffers(world: World): () => void {
   return () => {
     BufferPool.prototype.take = take;
     BufferPool.prototype.give = give;
+  };
+}
+
+/** Whether batches were spooled without knowing their partitions says what order they have. */
+function watchUnassigned(world: World): () => void {
+  const append: (this: Spool, batch: SealedBatch, settler: BatchSettler) => void = Reflect.get(
+    Spool.prototype,
+    "append",
+  );
+  Spool.prototype.append = function (this: Spool, batch: SealedBatch, settler: BatchSettler): void {
+    if (batch.partition === UNASSIGNED_PARTITION) world.count(TAKEN_UNASSIGNED);
+    append.call(this, batch, settler);
+  };
+  return () => {
+    Spool.prototype.append = append;
   };
 }
 
