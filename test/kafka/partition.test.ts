@@ -257,6 +257,18 @@ test("what is in flight behind a batch that is denied fails with it, or is store
   assert.deepEqual(headers(flush()), ["7:1:0"], "what comes after that goes under a new epoch");
 });
 
+test("a topic that is created again gets one batch until the first is acknowledged, whoever leads it", () => {
+  const { partition, send, flush, ok } = setUp();
+  void send("0");
+  ok(flush()[0]!);
+  for (const each of ["1", "2", "3"]) void send(each);
+  partition.setLeader(1, 0, true);
+  const [first, ...others] = flush();
+  assert.deepEqual(others, []);
+  ok(first!);
+  assert.equal(flush().length, 2);
+});
+
 test("versions are negotiated again with the broker that was asked, wherever the leader is by now", () => {
   const { host, partition, send, flush } = setUp();
   void send("a");

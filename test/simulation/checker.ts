@@ -208,10 +208,7 @@ function isExplained({ logs, counts }: World, event: SentEvent, reason: number, 
 function checkPartition(world: World, life: TopicLife, partition: number): void {
   const { history, logs } = world;
   const seen = new Set<string>();
-  const last = new Map<
-    string,
-    { readonly event: SentEvent; readonly offset: number; readonly process: string | undefined }
-  >();
+  const last = new Map<string, { readonly event: SentEvent; readonly offset: number }>();
   for (const batch of life.partitions[partition]!) {
     for (const { value, key, offset } of logs.records(batch)) {
       const at = `${life.topic}/${partition}@${offset}`;
@@ -234,13 +231,12 @@ function checkPartition(world: World, life: TopicLife, partition: number): void 
       const before = last.get(line);
       // A broker without its state takes any sequence: of several batches in flight the last may come to lie first.
       const isForgetful = (life.forgottenAt.get(partition) ?? []).some((end) => end <= (before?.offset ?? -1));
-      // Refused by the limits of one moment, then found in the spool by the next process, and taken.
-      const process = world.producers.get(batch.producerId);
-      const isReplayed = world.counts.has("limits changed") && process !== before?.process;
+      // Refused by the limits of one moment, and taken later when all of its spooled batch was sent again.
+      const isReplayed = world.counts.has("limits changed") && event.batch.durability !== REPLICATED;
       if (before !== undefined && isBefore(event, before.event) && !isForgetful && !isReplayed) {
         history.violate(`${event.name} lies in ${at} behind ${before.event.name}, which was sent later`);
       }
-      last.set(line, { event, offset, process });
+      last.set(line, { event, offset });
     }
   }
 }

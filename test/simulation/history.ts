@@ -57,7 +57,7 @@ export interface SentCall {
   readonly batches: Map<number, SentBatch>;
   /** When the service heard of it; virtual time. */
   openedAtMs: number;
-  /** Did its process end before it did? */
+  /** Has its process ended? What it had in flight may be stored at any later time, or never. */
   cutByDeath: boolean;
   cancelled: boolean;
   over: boolean;

@@ -172,7 +172,8 @@ export class World {
   }
 
   ended({ process }: Life): void {
-    for (const call of this.history.calls) if (call.process === process.name && !call.over) call.cutByDeath = true;
+    // Also those that clients had cancelled: what was taken of them was still to be stored.
+    for (const call of this.history.calls) if (call.process === process.name) call.cutByDeath = true;
   }
 
   /** Lets the act happen when this happens next to a process. */

@@ -112,7 +112,8 @@ export class PartitionProducer {
   /** @param epoch of the leadership; an older one than known is ignored, unless it belongs to a new topic of this name. */
   setLeader(nodeId: number, epoch: number, newTopic = false): void {
     if (!newTopic && epoch < this.#leaderEpoch && epoch >= 0) return;
-    if (nodeId !== this.#leader || epoch !== this.#leaderEpoch) {
+    // A new topic may have the leader and the epoch that the old one had, and knows nothing of this producer.
+    if (newTopic || nodeId !== this.#leader || epoch !== this.#leaderEpoch) {
       if (this.#leader >= 0 && nodeId !== this.#leader) this.#dependencies.metrics.kafkaLeaderMoves.with().inc();
       this.#leader = nodeId;
       this.#leaderEpoch = epoch;

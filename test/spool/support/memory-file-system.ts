@@ -162,8 +162,10 @@ export class MemoryFileSystem implements FileSystem {
   cutPower(random: Random): MemoryFileSystem {
     this.#dead = true;
     const next = new MemoryFileSystem();
-    for (const directory of this.#directories) {
-      if (this.#durableDirectories.has(directory) || random() < 0.5) next.#directories.add(directory);
+    // Parents first: they take their children along.
+    for (const directory of [...this.#directories].sort()) {
+      const isKept = this.#durableDirectories.has(directory) || random() < 0.5;
+      if (isKept && next.#directories.has(dirname(directory))) next.#directories.add(directory);
     }
     const inodes = new Map<Inode, Inode>();
     for (const path of new Set([...this.#names.keys(), ...this.#durableNames.keys()])) {
