@@ -9,9 +9,9 @@ import { MUTATIONS } from "./mutations.ts";
 const SEEDS_MAX = 150;
 const JOBS = 2;
 
-for (const [name, { what }] of Object.entries(MUTATIONS)) {
+for (const [name, { what, from = 1 }] of Object.entries(MUTATIONS)) {
   test(`it is found when ${what}`, async (t) => {
-    const totals = await simulateAll(1, SEEDS_MAX, JOBS, name);
+    const totals = await simulateAll(from, SEEDS_MAX, JOBS, name);
     t.diagnostic(`found by seed ${totals.failed[0]}, after ${totals.runs} runs`);
     assert.ok(totals.failed.length > 0, `${name} survived ${totals.runs} seeds`);
   });

@@ -13,6 +13,8 @@ export interface Edit {
 export interface Mutation {
   /** What is wrong then. */
   readonly what: string;
+  /** From which seed on it is soon found; 1 if there is nothing to wait for. */
+  readonly from?: number;
   readonly edits: readonly Edit[];
 }
 
@@ -39,12 +41,12 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     ],
   },
   "reuse-a-sequence": {
-    what: "after a failure the next batch gets a sequence that another one has",
+    what: "now and then the next batch gets a sequence that another one has",
     edits: [
       {
-        file: PARTITION,
-        old: "this.#nextSequence = (entry.sequence + entry.count) % SEQUENCES;",
-        new: "this.#nextSequence = (entry.sequence + (this.#failuresInRow > 0 ? 0 : entry.count)) % SEQUENCES;",
+        file: "src/kafka/direct/identity.ts",
+        old: "this.#nextSequence = (first + count) % SEQUENCES;",
+        new: "this.#nextSequence = (first + (first > 0 && first % 5 === 0 ? 0 : count)) % SEQUENCES;",
       },
     ],
   },
@@ -99,8 +101,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: SETTLEMENT,
-        old: "    this.#admission.release(batch.admittedBytes);\n",
-        new: "    this.#admission.release(batch.admittedBytes);\n    if (batch.failures.length > 0) this.#admission.release(batch.admittedBytes);\n",
+        old: "    this.#admission.release(batch.admittedBytes, nowMs);\n",
+        new: "    this.#admission.release(batch.admittedBytes, nowMs);\n    if (batch.failures.length > 0) this.#admission.release(batch.admittedBytes, nowMs);\n",
       },
     ],
   },
@@ -119,13 +121,13 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: PARTITION,
-        old: "(this.#comeHome || this.#fenced || this.#hole !== undefined)",
-        new: "(this.#comeHome || this.#fenced)",
+        old: "(this.#comeHome || this.#numbering.isOver)",
+        new: "this.#comeHome && !this.#numbering.isOver",
       },
       {
         file: PARTITION,
         old: "    if (this.#inFlight.length === 0) this.#allHome(entry);\n",
-        new: "    if (this.#inFlight.length === 0 || this.#hole !== undefined) this.#allHome(entry);\n",
+        new: "    if (this.#inFlight.length === 0 || this.#numbering.isOver) this.#allHome(entry);\n",
       },
     ],
   },
@@ -135,8 +137,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       { file: PARTITION, old: "  #window = 1;\n  #acknowledgedAtMs", new: "  #window = 5;\n  #acknowledgedAtMs" },
       {
         file: PARTITION,
-        old: "    this.#nextSequence = 0;\n    this.#window = 1;\n    this.#dependencies.host.ready(this);\n",
-        new: "    this.#nextSequence = 0;\n    this.#dependencies.host.ready(this);\n",
+        old: 'under batches in flight");\n      this.#window = 1;\n',
+        new: 'under batches in flight");\n',
       },
       {
         file: PARTITION,
@@ -155,7 +157,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: "src/spool/flight.ts",
-        old: "      this.#bounced(error);\n    } else if",
+        old: "      this.#callbacks.bounced(error);\n    } else if",
         new: "      this.#set(first, count, STORED);\n    } else if",
       },
     ],
@@ -165,8 +167,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: "src/spool/behind-spool.ts",
-        old: "    if (this.#spool.backlog(batch.topic, batch.partition) > 0) return false;\n",
-        new: "",
+        old: "line === undefined && this.#spool.backlog(topic, partition) === 0",
+        new: "line === undefined",
       },
     ],
   },
@@ -197,6 +199,42 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
         file: "src/spool/segments.ts",
         old: "        this.#unfinished = true;\n        return;\n      }\n      // On a full disk",
         new: "      }\n      // On a full disk",
+      },
+    ],
+  },
+  "forget-the-stamps": {
+    what: "a spooled batch goes again after a crash without the numbers that it had",
+    edits: [
+      {
+        file: "src/spool/spool.ts",
+        old: "return this.#logs.get(entry.segment.dir)?.stamps.get(entry.sequence) ?? [];",
+        new: "return this.#logs.get(entry.segment.dir) === undefined || entry.sequence > 0 ? [] : [];",
+      },
+    ],
+  },
+  "send-before-the-stamp": {
+    what: "a spooled batch is sent before its numbers are on the disk",
+    from: 200,
+    edits: [{ file: PARTITION, old: 'if (entry.stampKept !== "yes") {', new: 'if (entry.stampKept === "no") {' }],
+  },
+  "one-id-for-both-ways": {
+    what: "live batches push spooled ones out of the memory of the brokers",
+    from: 200,
+    edits: [
+      {
+        file: "src/kafka/direct/numbering.ts",
+        old: "    return batch.stamps === undefined ? this.#live : this.#spooled;",
+        new: "    return batch.stamps === undefined ? this.#live : this.#live;",
+      },
+    ],
+  },
+  "persisted-overtakes": {
+    what: "a PERSISTED batch does not wait for a REPLICATED one of its call",
+    edits: [
+      {
+        file: "src/spool/behind-spool.ts",
+        old: "if (line?.shares(batch) === true)",
+        new: "if (line !== undefined && line.waiting.length < 0)",
       },
     ],
   },
