@@ -24,6 +24,12 @@ const REPLAY_IS_STAMPED = false;
  */
 const RESENDS_ONLY_THE_REST = false;
 
+/**
+ * Does a batch that was answered NOT_LEADER_OR_FOLLOWER count as one that may be stored? A leader that appends it and loses its
+ * leadership while it waits for its replicas answers so. As it does not, nobody counts what becomes of it under a new epoch.
+ */
+const MOVED_MAY_BE_STORED = false;
+
 // --- At the moment of an acknowledgement --------------------------------------------------------------------------------
 
 /** An acknowledgement means stored, now; not that it will be. */
@@ -235,8 +241,11 @@ function checkPartition(world: World, life: TopicLife, partition: number): void 
       if (call.cutByDeath && event.outcome.kind !== "stored") continue;
       const line = `${call.id} ${orderOf(world, event)}`;
       const before = last.get(line);
-      // A broker without its state takes any sequence: of several batches in flight the last may come to lie first.
-      const isForgetful = (life.forgottenAt.get(partition) ?? []).some((end) => end <= (before?.offset ?? -1));
+      // A broker without its state takes any sequence: of several batches in flight the last may come to lie first. So does one
+      // whose topic was created again under them.
+      const isAgain = logs.of(life.topic)[0] !== life;
+      const isForgetful =
+        isAgain || (life.forgottenAt.get(partition) ?? []).some((end) => end <= (before?.offset ?? -1));
       // Refused by the limits of one moment, and taken later when all of its spooled batch was sent again.
       const isReplayed = world.counts.has("limits changed") && event.batch.durability !== REPLICATED;
       if (before !== undefined && isBefore(event, before.event) && !isForgetful && !isReplayed) {
@@ -276,7 +285,7 @@ function checkDuplicates(world: World): void {
       const byProcess = Map.groupBy(copies, ({ record }) => world.producers.get(record.batch.producerId) ?? "nobody");
       for (const [process, own] of byProcess) {
         const told = lives.find((each) => each.process.name === process)?.service.metrics.kafkaPossibleDuplicates;
-        if (own.length > 1 && (told?.with().value ?? 0) === 0 && !mayBeSentWhole(world, event)) {
+        if (own.length > 1 && (told?.with().value ?? 0) === 0 && !isUncounted(world, event)) {
           history.violate(`${event.name} is stored ${own.length} times by ${process}, which knows of no duplicates`);
         }
       }
@@ -290,10 +299,12 @@ function checkDuplicates(world: World): void {
   }
 }
 
-function mayBeSentWhole({ counts }: World, { batch }: SentEvent): boolean {
+/** Is it one of those duplicates that nobody counts? */
+function isUncounted({ counts }: World, { batch }: SentEvent): boolean {
   const wasSplit = counts.has("poison refused") || counts.has("limits changed");
   const wasSentAgain = counts.has("denied") || counts.has("topic deleted");
-  return !RESENDS_ONLY_THE_REST && batch.durability !== REPLICATED && wasSplit && wasSentAgain;
+  const isWhole = !RESENDS_ONLY_THE_REST && batch.durability !== REPLICATED && wasSplit && wasSentAgain;
+  return isWhole || (!MOVED_MAY_BE_STORED && counts.has("moved after storing"));
 }
 
 /** Between these two, did the brokers of the partition forget what they have? */
