@@ -2,11 +2,12 @@
 //
 //   batch of the spool ── one part, or, if it had no partition, one for each ── send ── outcomes by ranges of records
 //
-// A producer may store one half of a batch and fail the other. A record that is stored or refused stays so: if the batch is
-// sent again for the sake of the others, what it is told of that record then changes nothing.
+// A producer may store one half of a batch and fail the other. A record that is stored or refused stays so, and only the others
+// are sent again.
 
 import { assert, type IngestError, Reason } from "../errors.ts";
 import type { BatchSettler, Producer, ProducerStamp, SealedBatch, StampKeeper } from "../ingest/producer.ts";
+import { sliceRecordBatch } from "../wire/record-batch.ts";
 import type { Stamp } from "./entries.ts";
 import type { LaneEntry } from "./lane.ts";
 
@@ -77,10 +78,38 @@ export class FlightPart implements BatchSettler, StampKeeper {
     return this.#error;
   }
 
+  /** Sends the records that have no outcome yet. */
   send(producer: Producer): void {
-    this.#untold = this.batch.count;
+    this.#untold = this.#open;
     this.#error = undefined;
-    producer.send(this.batch, this);
+    const outcomes = this.#outcomes;
+    if (outcomes === undefined) {
+      producer.send(this.batch, this);
+      return;
+    }
+    for (let from = outcomes.indexOf(OPEN); from >= 0;) {
+      let to = from;
+      while (outcomes[to] === OPEN) to++;
+      producer.send(this.#rest(from, to), this.#settlerOf(from));
+      from = outcomes.indexOf(OPEN, to);
+    }
+  }
+
+  /**
+   * Records [from, to), which were sent in vain. What Kafka has taken apart once has numbers for the whole on the disk, and none
+   * for its parts: after a crash all of it goes again.
+   */
+  #rest(from: number, to: number): SealedBatch {
+    const { topic, partition, bytes } = this.batch;
+    const stamps: StampKeeper = { stamp: undefined, keep: (_, kept) => queueMicrotask(kept) };
+    return { topic, partition, count: to - from, bytes: sliceRecordBatch(bytes, from, to), stamps };
+  }
+
+  #settlerOf(from: number): BatchSettler {
+    return {
+      stored: (_, first, count) => this.stored(this.batch, from + first, count),
+      failed: (_, first, count, error) => this.failed(this.batch, from + first, count, error),
+    };
   }
 
   keep(stamp: ProducerStamp, kept: () => void): void {

@@ -12,12 +12,6 @@ import { NO_PARTITION, NOWHERE, TAKEN_UNASSIGNED } from "./plan.ts";
 import type { Life } from "./slot.ts";
 import type { World } from "./world.ts";
 
-/**
- * Is only the rest of a spooled batch sent again, if Kafka took a part of it (the neighbours of a record that it refuses, the
- * half of a batch that was too large) and then denied the topic? The forwarder sends all of it, and nothing counts that.
- */
-const RESENDS_ONLY_THE_REST = false;
-
 // --- At the moment of an acknowledgement --------------------------------------------------------------------------------
 
 /** An acknowledgement means stored, now; not that it will be. */
@@ -229,8 +223,11 @@ function checkPartition(world: World, life: TopicLife, partition: number): void 
       if (call.cutByDeath && event.outcome.kind !== "stored") continue;
       const line = `${call.id} ${orderOf(world, event)}`;
       const before = last.get(line);
-      // A broker without its state takes any sequence: of several batches in flight the last may come to lie first.
-      const isForgetful = (life.forgottenAt.get(partition) ?? []).some((end) => end <= (before?.offset ?? -1));
+      // A broker without its state takes any sequence: of several batches in flight the last may come to lie first. So does one
+      // whose topic was created again under them.
+      const isAgain = logs.of(life.topic)[0] !== life;
+      const isForgetful =
+        isAgain || (life.forgottenAt.get(partition) ?? []).some((end) => end <= (before?.offset ?? -1));
       // Refused by the limits of one moment, and taken later when all of its spooled batch was sent again.
       const isReplayed = world.counts.has("limits changed") && event.batch.durability !== REPLICATED;
       if (before !== undefined && isBefore(event, before.event) && !isForgetful && !isReplayed) {
@@ -270,7 +267,7 @@ function checkDuplicates(world: World): void {
     for (const copies of byLife.values()) {
       if (copies.length < 2 || copies.some((copy, i) => i > 0 && wasForgotten(copies[i - 1]!, copy))) continue;
       const told = lives.some(({ service }) => service.metrics.kafkaPossibleDuplicates.with().value > 0);
-      if (told || mayBeSentWhole(world, event)) continue;
+      if (told) continue;
       const senders = new Set(copies.map(({ record }) => record.batch.producerId));
       if (senders.size > 1) world.count("duplicate under several producer ids");
       if (event.batch.durability !== REPLICATED && mayLoseStamps(world)) continue;
@@ -287,12 +284,6 @@ function checkDuplicates(world: World): void {
 function mayLoseStamps({ lives, plan, counts }: World): boolean {
   const diskFailed = lives.some(({ service }) => service.metrics.spoolErrors.with("stamp").value > 0);
   return diskFailed || plan.troubles.has("full-disk") || counts.has("poison refused") || counts.has("limits changed");
-}
-
-function mayBeSentWhole({ counts }: World, { batch }: SentEvent): boolean {
-  const wasSplit = counts.has("poison refused") || counts.has("limits changed");
-  const wasSentAgain = counts.has("denied") || counts.has("topic deleted");
-  return !RESENDS_ONLY_THE_REST && batch.durability !== REPLICATED && wasSplit && wasSentAgain;
 }
 
 /** Between these two, did the brokers of the partition forget what they have? */

@@ -14,5 +14,4 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20163, "the leftover of a segment that could not be written made a start tell of a loss that was none"],
   [41508, "a spooled batch that was denied was overtaken by one that had been in flight behind it"],
   [21700, "the spool's directories, made by a process that died before syncing them, were never synced"],
-  [303_202, "a topic that was created again, with the leader and the epoch of the old one, got five batches at once"],
 ];

@@ -181,6 +181,7 @@ function produceFault(world: World): Fault {
         },
         () => {
           // The leader moves while the batch waits for its replicas: it is stored, and the answer says "not me".
+          world.count("moved after storing");
           const partition = fate.below(cluster.partitions(name));
           if (cluster.partitions(name) > 0) cluster.moveLeader(name, partition, 1 + fate.below(cluster.brokers.length));
           return error(6, "after");

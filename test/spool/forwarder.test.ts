@@ -8,6 +8,7 @@ import { DeadLetters } from "../../src/spool/dead-letters.ts";
 import { Forwarder, type ForwarderOptions } from "../../src/spool/forwarder.ts";
 import type { DeadLetter } from "../../src/spool/letter.ts";
 import { type Logger, silentLogger } from "../../src/telemetry/log.ts";
+import { batchOf as recordBatchOf, valuesOf } from "../kafka/support/batches.ts";
 import { DIR, settle, type SpoolFixture, startSpool, stopSpool } from "./support/fixtures.ts";
 import { FakeProducer, refusal, retryable } from "./support/fake-producer.ts";
 import { MemoryFileSystem } from "./support/memory-file-system.ts";
@@ -346,28 +347,40 @@ test("a batch that is refused in part becomes a letter for that part; the others
   assert.equal(metrics.eventsForwarded.with("clicks").value, 8);
 });
 
-test("a batch is sent again for some of its records, and what is told of the others then changes nothing", async () => {
+test("of a batch only the records are sent again that have no outcome, and the others keep theirs", async () => {
   const spool = await startSpool(new MemoryFileSystem());
-  spool.append("mixed", { count: 10 });
+  const values = Array.from({ length: 10 }, (_, i) => `v${i}`);
+  const whole = recordBatchOf("clicks", 0, values);
+  spool.append("", whole);
   await settle();
   const { producer, fs, metrics, clock } = await startForwarder(spool, producerWith("clicks"));
-  producer.settle("mixed", refusal(), 0, 3);
-  producer.settle("mixed", "stored", 3, 3);
-  producer.settle("mixed", retryable(), 6, 4);
+  const [first] = producer.inFlight.splice(0);
+  first!.settler.failed(first!.batch, 0, 3, refusal());
+  first!.settler.stored(first!.batch, 5, 3, 0);
+  first!.settler.failed(first!.batch, 3, 2, retryable());
+  first!.settler.failed(first!.batch, 8, 2, retryable());
   await clock.advance(1000);
-  assert.deepEqual(producer.texts, ["mixed"]);
-  producer.settle("mixed", refusal("again"), 0, 8);
-  producer.settle("mixed", "stored", 8, 2);
+  const again = producer.inFlight.splice(0);
+  assert.deepEqual(
+    again.map(({ batch }) => valuesOf(batch.bytes)),
+    [
+      ["v3", "v4"],
+      ["v8", "v9"],
+    ],
+  );
+  again[0]!.settler.stored(again[0]!.batch, 0, 2, 0);
+  again[1]!.settler.failed(again[1]!.batch, 1, 1, refusal("again"));
+  again[1]!.settler.stored(again[1]!.batch, 0, 1, 0);
   await settle();
   assert.deepEqual(
     (await letters(fs)).map(({ ranges, message }) => ({ ranges, message })),
     [
       { ranges: [{ first: 0, count: 3 }], message: "too large" },
-      { ranges: [{ first: 6, count: 2 }], message: "again" },
+      { ranges: [{ first: 9, count: 1 }], message: "again" },
     ],
   );
-  assert.equal(metrics.eventsDeadLettered.with("clicks").value, 5);
-  assert.equal(metrics.eventsForwarded.with("clicks").value, 5);
+  assert.equal(metrics.eventsDeadLettered.with("clicks").value, 4);
+  assert.equal(metrics.eventsForwarded.with("clicks").value, 6);
 });
 
 test("a batch is not marked before its dead letter is synced, however long that takes", async () => {

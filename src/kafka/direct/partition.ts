@@ -195,7 +195,8 @@ export class PartitionProducer {
         this.#blockUnlessMoved(entry);
         break;
       case "move":
-        this.#resend(entry);
+        // A leader that moves while it waits for its replicas says the same of what it has on its log.
+        this.#resendUnknown(entry);
         host.leaderSuspect(this, result.currentLeader);
         // Whoever answers "not me" has usually said who. Without that, asking at once would only hit the same broker again.
         this.#blockUnlessMoved(entry);
