@@ -137,7 +137,7 @@ test("live batches and spooled ones go under ids of their own, one kind at a tim
   assert.deepEqual(numbers(flush()), ["101:0:1"]);
 });
 
-test("what an earlier process sent goes again under its numbers, and what follows under a new epoch", () => {
+test("what an earlier process sent goes again under its numbers, and what follows under a new id", () => {
   const { metrics, send, flush, ok } = setUp();
   const old = [new Keeper(stampOf(7n, 3, 40)), new Keeper(stampOf(7n, 3, 42))] as const;
   const fresh = new Keeper();
@@ -152,14 +152,14 @@ test("what an earlier process sent goes again under its numbers, and what follow
   assert.deepEqual(fresh.kept, []);
   ok(second);
   assert.deepEqual(flush(), []);
-  assert.deepEqual(fresh.kept, [stampOf(7n, 4, 0)]);
+  assert.deepEqual(fresh.kept, [stampOf(100n, 0, 0)]);
   fresh.sync();
-  assert.deepEqual(numbers(flush()), ["7:4:0"]);
+  assert.deepEqual(numbers(flush()), ["100:0:0"]);
   assert.deepEqual([...old[0].kept, ...old[1].kept], []);
   assert.equal(value(metrics, "sluice_kafka_possible_duplicates_total"), 0);
 });
 
-test("a broker that forgot the numbers of an earlier process is told under a new epoch, and that is counted", () => {
+test("a broker that forgot the numbers of an earlier process gets the batch under a new id, and that is counted", () => {
   const { metrics, partition, send, flush, ok } = setUp();
   const keeper = new Keeper(stampOf(7n, 3, 40));
   send(["a"], keeper);
@@ -167,11 +167,11 @@ test("a broker that forgot the numbers of an earlier process is told under a new
   partition.result(sent!, result(45));
   partition.unblock();
   assert.deepEqual(flush(), []);
-  assert.deepEqual(keeper.kept, [stampOf(7n, 4, 0)]);
+  assert.deepEqual(keeper.kept, [stampOf(100n, 0, 0)]);
   assert.equal(value(metrics, "sluice_kafka_possible_duplicates_total"), 1);
   keeper.sync();
   const again = flush();
-  assert.deepEqual(numbers(again), ["7:4:0"]);
+  assert.deepEqual(numbers(again), ["100:0:0"]);
   ok(again);
 });
 
@@ -215,4 +215,23 @@ test("a batch that comes back in the same process goes again under the numbers i
   assert.deepEqual(numbers(resent), ["100:0:0"]);
   assert.deepEqual(again.kept, []);
   ok(resent);
+});
+
+test("numbers of an epoch that is over are not used again, and the batch that had them counts as a possible duplicate", () => {
+  const { metrics, partition, send, flush, ok } = setUp();
+  const [poison, next] = [new Keeper(), new Keeper()] as const;
+  send(["poison"], poison);
+  send(["next"], next);
+  flush();
+  poison.sync();
+  const [refused] = flush();
+  partition.result(refused!, result(87));
+  flush();
+  next.sync();
+  ok(flush());
+  const stale = new Keeper(stampOf(100n, 0, 1));
+  send(["stale"], stale);
+  assert.deepEqual(flush(), []);
+  assert.deepEqual(stale.kept, [stampOf(100n, 1, 1)]);
+  assert.equal(value(metrics, "sluice_kafka_possible_duplicates_total"), 1);
 });

@@ -14,4 +14,6 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20163, "the leftover of a segment that could not be written made a start tell of a loss that was none"],
   [41508, "a spooled batch that was denied was overtaken by one that had been in flight behind it"],
   [21700, "the spool's directories, made by a process that died before syncing them, were never synced"],
+  [500_706, "an epoch that was in use came back, and its sequences were used again for other records: loss"],
+  [503_015, "after a crash a bump led into an epoch of the dead process, whose sequences were bound: loss"],
 ];

@@ -5,8 +5,12 @@
 // kept. Live batches under the same id would push it out of that memory while the note that it is in Kafka is still on its
 // way to the disk.
 //
-// An identity that an earlier process had is taken over for what was sent under it, and bumped before anything else is: what
-// that process may have had in flight beside cannot be taken for something new.
+// An identity that an earlier process had is taken over for what was sent under it, and given up before anything else is sent:
+// that process may have used later epochs, for the parts of a batch that was refused, and bound their sequences to bytes that
+// nobody knows any more. Rejected: a bump, which leads right into those.
+//
+// Invariant: the epoch of an id never goes back. A broker refuses that, and a bump from an old epoch would lead into one whose
+// sequences are bound already.
 
 import type { ProducerStamp } from "../../ingest/producer.ts";
 
@@ -19,6 +23,8 @@ export class Identity {
   #producerEpoch = 0;
   #nextSequence = 0;
   #takenOver = false;
+  /** The highest epoch that was in use, by producer id. */
+  readonly #epochs = new Map<bigint, number>();
 
   /** Undefined: a broker has to give one. */
   get producerId(): bigint | undefined {
@@ -44,6 +50,11 @@ export class Identity {
     return producerId === this.#producerId && producerEpoch === this.#producerEpoch;
   }
 
+  /** Is the stamp's epoch one that may still be used? */
+  mayTakeOver({ producerId, producerEpoch }: ProducerStamp): boolean {
+    return producerEpoch >= (this.#epochs.get(producerId) ?? 0);
+  }
+
   takeOver({ producerId, producerEpoch }: ProducerStamp): void {
     this.#begin(producerId, producerEpoch, true);
   }
@@ -55,9 +66,12 @@ export class Identity {
     return first;
   }
 
-  /** A new epoch, which unbinds all sequences; without a request, because nobody else has this id. */
+  /**
+   * A new epoch, which unbinds all sequences; without a request, because nobody else has this id. One that was taken over, or
+   * is used up, is given up instead.
+   */
   bump(): void {
-    if (this.#producerEpoch >= PRODUCER_EPOCH_MAX) this.forget();
+    if (this.#takenOver || this.#producerEpoch >= PRODUCER_EPOCH_MAX) this.forget();
     else this.#begin(this.#producerId, this.#producerEpoch + 1, false);
   }
 
@@ -71,5 +85,6 @@ export class Identity {
     this.#producerEpoch = epoch;
     this.#nextSequence = 0;
     this.#takenOver = takenOver;
+    if (producerId !== undefined) this.#epochs.set(producerId, epoch);
   }
 }

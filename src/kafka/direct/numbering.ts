@@ -5,7 +5,7 @@
 //   only when nothing is in flight.
 // - Live batches and spooled ones have identities of their own (identity.ts).
 // - A spooled batch goes when the spool has kept its numbers. One that was sent by an earlier process goes under the numbers
-//   it had then, and what has none goes after that under a new epoch.
+//   it had then, and what has none goes after that under a producer id of this process.
 // - A hole is where records begin that have sequences and are not on the log: from there on, only a new epoch can be stored.
 
 import { assert } from "../../errors.ts";
@@ -67,6 +67,7 @@ export class Numbering {
       this.#identity = identity;
       isNew = true;
     }
+    if (head.stamp !== undefined && !identity.mayTakeOver(head.stamp)) this.#unbind(head, false);
     if (head.stamp !== undefined) {
       if (identity.is(head.stamp)) return isNew;
       identity.takeOver(head.stamp);
@@ -157,11 +158,16 @@ export class Numbering {
     this.#hole = undefined;
     for (const entry of queue) {
       if (this.#identityOf(entry) !== identity) continue;
-      if (entry.unknown && !certain) this.#possibleDuplicates.inc();
-      entry.unknown = false;
-      entry.sequence = -1;
-      entry.stamp = undefined;
-      if (entry.batch.stamps !== undefined && entry.count === entry.batch.count) entry.stampKept = "no";
+      this.#unbind(entry, certain);
     }
+  }
+
+  /** Lets the entry get new numbers. @param certain whether it cannot be on the log. */
+  #unbind(entry: Entry, certain: boolean): void {
+    if (entry.unknown && !certain) this.#possibleDuplicates.inc();
+    entry.unknown = false;
+    entry.sequence = -1;
+    entry.stamp = undefined;
+    if (entry.batch.stamps !== undefined && entry.count === entry.batch.count) entry.stampKept = "no";
   }
 }
