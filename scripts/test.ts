@@ -125,6 +125,11 @@ async function main(): Promise<number> {
 
   if (signal.aborted) print("Interrupted.");
   if (loud !== undefined) print(`\n!!! ${loud}`);
+  if (isFailure && totals.skipped > 0) {
+    print(`\n!!! FAILED: ${totals.skipped} tests were skipped; install what they miss (see above)`);
+    totals.failed += totals.skipped;
+    totals.skipped = 0;
+  }
   const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
   print(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
   return totals.failed > 0 || signal.aborted ? 1 : 0;

@@ -11,6 +11,7 @@ import pino from "pino";
 import { type Batch, type Responder } from "../src/ingest/batch.ts";
 import { Pipeline } from "../src/ingest/pipeline.ts";
 import { repartition } from "../src/ingest/repartition.ts";
+import { batchOf as recordBatchOf } from "./kafka/support/batches.ts";
 import { Session } from "../src/ingest/session.ts";
 import { UnassignedTopics } from "../src/ingest/unassigned-topics.ts";
 import { LedgerCheck } from "../src/ledger-check.ts";
@@ -246,7 +247,7 @@ test("at the end of every turn the books hold, whatever happens", { timeout: 120
       const clock = new ManualClock();
       let fs = new MemoryFileSystem();
       const other = await startSpool(fs, { dir: OTHER_DIR }, clock);
-      other.append("left behind by a worker that is gone", { topic: "b", count: 3 });
+      other.append("", recordBatchOf("b", 0, ["left behind", "by a worker", "that is gone"]));
       await settle();
       for (const [script, withBrokers] of [
         [first, brokers],

@@ -57,9 +57,7 @@ export class FlightPart implements BatchSettler, StampKeeper {
   #untold = 0;
   #error: IngestError | undefined;
 
-  /**
-   * @param stamp how an earlier process sent it.
-   */
+  /** @param stamp how an earlier process sent it. */
   constructor(batch: SealedBatch, stamp: ProducerStamp | undefined, callbacks: PartCallbacks) {
     const { topic, partition, count, bytes } = batch;
     this.batch = { topic, partition, count, bytes, stamps: this };

@@ -4,14 +4,10 @@
 //   throw  throws what nobody catches
 //   full   makes every write to disk fail with ENOSPC, from then on
 
-import cluster from "node:cluster";
-import { loadConfig } from "../../src/config.ts";
 import { createService, realEnvironment } from "../../src/service.ts";
 import { type File, type FileSystem, nodeFileSystem } from "../../src/spool/file-system.ts";
-import { ignoreSignals, shutdownOnSignals } from "../../src/supervisor/signals.ts";
-import { runSupervisor } from "../../src/supervisor/supervisor.ts";
-import { type CreateService, runWorker } from "../../src/supervisor/worker.ts";
-import { createLogger } from "../../src/telemetry/log.ts";
+import type { CreateService } from "../../src/supervisor/worker.ts";
+import { runServiceProcess } from "../support/service-process.ts";
 
 let full = false;
 
@@ -54,16 +50,4 @@ const create: CreateService = (options) => {
   return createService({ ...options, environment: { ...realEnvironment, fs } });
 };
 
-async function main(): Promise<number> {
-  if (cluster.isWorker) {
-    ignoreSignals();
-    return await runWorker(create);
-  }
-  const shutdown = shutdownOnSignals((code) => process.exit(code));
-  const loaded = loadConfig(process.env, process.argv.slice(2));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const log = createLogger({ level: loaded.config.logLevel, name: "supervisor" });
-  return await runSupervisor(loaded.config, log, shutdown, { workerEntry: import.meta.filename });
-}
-
-process.exit(await main());
+process.exit(await runServiceProcess(create, import.meta.filename));
