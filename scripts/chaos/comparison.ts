@@ -2,7 +2,7 @@
 //
 // - Missing: acknowledged and not there. Never allowed. What was sent before its topic was deleted went with the topic.
 // - Duplicated: there more often than it was acknowledged. Each attempt without an answer may have stored the event once
-//   more: `retried`. A killed service may bring again what it had not noted as done: `replayed`. Who sends while a topic is
+//   more: `retried`. What a killed service brings again although Kafka has it is `replayed`, and not allowed. Who sends while a topic is
 //   deleted and created again, and what the service itself counts as possible (sluice_kafka_possible_duplicates_total), may
 //   find duplicates, too. Every other one is a `duplicated`, and is not allowed.
 // - Reordered: of the events of one stream with one key, acknowledged at the first attempt, one comes before another one

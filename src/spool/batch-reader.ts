@@ -61,11 +61,6 @@ export class BatchReader {
     this.#fs = fs;
   }
 
-  /** Batches that were not given back. */
-  get lent(): number {
-    return this.#pool.lentBuffers;
-  }
-
   /**
    * The batch, in memory of its own until it is given back.
    *

@@ -32,7 +32,7 @@ export function isForGood(error: IngestError): boolean {
 }
 
 /** Keeps on disk how a part is going to be sent, and calls back. */
-export type KeepStamp = (partition: number, stamp: ProducerStamp, kept: () => void) => void;
+type KeepStamp = (partition: number, stamp: ProducerStamp, kept: () => void) => void;
 
 interface PartCallbacks {
   readonly keepStamp: KeepStamp;
@@ -170,7 +170,7 @@ export class FlightPart implements BatchSettler, StampKeeper {
   }
 }
 
-export interface FlightCallbacks extends Pick<PartCallbacks, "keepStamp" | "bounced"> {
+interface FlightCallbacks extends Pick<PartCallbacks, "keepStamp" | "bounced"> {
   /** Everything that was sent is told of. */
   readonly landed: (flight: Flight) => void;
   /** Takes back what its bytes lie in. */

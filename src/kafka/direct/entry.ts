@@ -66,3 +66,8 @@ export function partOf(entry: Entry, from: number, to: number): Entry {
   const bytes = sliceRecordBatch(entry.bytes, from, to);
   return { partition, batch, settler, bytes, first: entry.first + from, count: to - from, order, ...NOT_SENT, unknown };
 }
+
+/** Is it a spooled batch as a whole? Only then its numbers are kept on disk, and it comes again with them. */
+export function hasKeptNumbers({ batch, count }: Entry): boolean {
+  return batch.stamps !== undefined && count === batch.count;
+}

@@ -11,7 +11,7 @@
 import { assert } from "../../errors.ts";
 import type { Counter } from "../../telemetry/instruments.ts";
 import { stampProducer } from "../../wire/record-batch.ts";
-import { type Entry, isBefore, type Position } from "./entry.ts";
+import { type Entry, hasKeptNumbers, isBefore, type Position } from "./entry.ts";
 import { Identity, SEQUENCES } from "./identity.ts";
 
 interface Hole extends Position {
@@ -168,6 +168,6 @@ export class Numbering {
     entry.unknown = false;
     entry.sequence = -1;
     entry.stamp = undefined;
-    if (entry.batch.stamps !== undefined && entry.count === entry.batch.count) entry.stampKept = "no";
+    if (hasKeptNumbers(entry)) entry.stampKept = "no";
   }
 }

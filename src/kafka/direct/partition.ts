@@ -20,7 +20,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import { hasValidCrc } from "../../wire/record-batch.ts";
 import { bytesOfRecords } from "../bytes-of-records.ts";
 import { actionFor, deniedError, errorName, rejectedError, tooLargeError } from "../errors.ts";
-import { type Entry, isBefore, partOf, wholeEntry } from "./entry.ts";
+import { type Entry, hasKeptNumbers, isBefore, partOf, wholeEntry } from "./entry.ts";
 import { Numbering } from "./numbering.ts";
 import type { PartitionResult } from "./produce.ts";
 
@@ -392,7 +392,7 @@ export class PartitionProducer {
    * out, and is not stored twice where there is none. A spooled batch that comes again brings its numbers along.
    */
   #fail(entry: Entry, error: IngestError): void {
-    const comesAgain = error.retryable && entry.batch.stamps !== undefined && entry.count === entry.batch.count;
+    const comesAgain = error.retryable && hasKeptNumbers(entry);
     if (!comesAgain) {
       if (entry.sequence >= 0 && !entry.unknown) this.#numbering.digHole(entry, true);
       // Whoever is told that it failed and may be sent again does so, under another sequence.
