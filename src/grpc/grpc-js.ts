@@ -24,7 +24,7 @@ import {
 import { Code, IngestError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { CallHandler, GrpcServer, Method, ServerCall, Status } from "./server.ts";
+import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
 import { codeName } from "./status.ts";
 
 export interface GrpcJsOptions {
@@ -185,11 +185,12 @@ function bindError(host: string, port: number, error: Error): IngestError {
   return new IngestError(Code.FAILED_PRECONDITION, `cannot listen on ${host}:${port}: ${remedy}`, { cause: error });
 }
 
-type Callback = (error: ServerErrorResponse | null, value?: Buffer) => void;
+type Callback = (error: ServerErrorResponse | null, value?: Buffer, trailers?: Metadata) => void;
 
 interface AnyCall {
   readonly metadata: Metadata;
   getPeer(): string;
+  sendMetadata(metadata: Metadata): void;
   on(event: "cancelled", listener: () => void): unknown;
 }
 
@@ -215,6 +216,15 @@ abstract class BaseCall implements ServerCall {
 
   header(name: string): string | undefined {
     return this.#stream.metadata.get(name)[0]?.toString();
+  }
+
+  binaryHeader(name: string): Uint8Array | undefined {
+    const value = this.#stream.metadata.get(name)[0];
+    return typeof value === "string" ? undefined : value;
+  }
+
+  sendHeaders(metadata: Fields): void {
+    if (!this.over) this.#stream.sendMetadata(addFields(new Metadata(), metadata));
   }
 
   /** True for the first to end the call. */
@@ -247,8 +257,9 @@ class UnaryCall extends BaseCall {
 
   end(status: Status): void {
     if (!this.finish(status.code)) return;
-    if (status.code === Code.OK) this.#callback(null, this.#message);
-    else this.#callback(toGrpcJs(status));
+    const trailers = trailersOf(status);
+    if (status.code === Code.OK) this.#callback(null, this.#message, trailers);
+    else this.#callback(toGrpcJs(status, trailers));
   }
 
   /** There is no second message to hold back. */
@@ -297,8 +308,9 @@ class StreamingCall extends BaseCall {
 
   end(status: Status): void {
     if (!this.finish(status.code)) return;
-    if (status.code === Code.OK) this.#stream.end();
-    else this.#stream.emit("error", toGrpcJs(status));
+    const trailers = trailersOf(status);
+    if (status.code === Code.OK) this.#stream.end(trailers);
+    else this.#stream.emit("error", toGrpcJs(status, trailers));
   }
 }
 
@@ -307,8 +319,17 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function toGrpcJs(status: Status): ServerErrorResponse {
-  const metadata = new Metadata();
-  if (status.details !== undefined) metadata.set("grpc-status-details-bin", Buffer.from(status.details));
+function addFields(metadata: Metadata, fields: Fields): Metadata {
+  for (const [name, value] of fields) metadata.add(name, typeof value === "string" ? value : asBuffer(value));
+  return metadata;
+}
+
+function trailersOf({ details, trailers = [] }: Status): Metadata {
+  const metadata = addFields(new Metadata(), trailers);
+  if (details !== undefined) metadata.set("grpc-status-details-bin", asBuffer(details));
+  return metadata;
+}
+
+function toGrpcJs(status: Status, metadata: Metadata): ServerErrorResponse {
   return { name: "Status", code: status.code, message: status.message, details: status.message, metadata };
 }

@@ -6,11 +6,15 @@
 import type { Code } from "../errors.ts";
 import type { Component } from "../lifecycle.ts";
 
+/** Header fields as gRPC has them: bytes for names that end in `-bin`, printable ASCII for others. Names are in lower case. */
+export type Metadata = readonly (readonly [name: string, value: string | Uint8Array])[];
+
 /** How a call ended. `details` is a serialized google.rpc.Status for `grpc-status-details-bin`. */
 export interface Status {
   readonly code: Code;
   readonly message: string;
   readonly details?: Uint8Array;
+  readonly trailers?: Metadata;
 }
 
 /** One RPC, seen from the handler. All methods are safe after the call ended; they do nothing then. */
@@ -19,8 +23,12 @@ export interface ServerCall {
   readonly peer: string;
   /** The first value of a request header, by lower-case name. */
   header(name: string): string | undefined;
-  /** Sends one message. The bytes are the server's from now on. */
-  send(message: Uint8Array): void;
+  /** The first value of a request header whose name ends in `-bin`. */
+  binaryHeader(name: string): Uint8Array | undefined;
+  /** Sends the answer's header fields, before any message; without it, they leave with the first one. */
+  sendHeaders(metadata: Metadata): void;
+  /** Sends one message. The bytes are the server's from now on. `compress` asks for gzip, where the client takes it. */
+  send(message: Uint8Array, compress?: boolean): void;
   /** Bytes that were sent and that the client has not taken yet. */
   readonly unsentBytes: number;
   /** No `message` arrives after this returns, until `resume`; the server stops reading the stream (flow control). */
@@ -40,6 +48,8 @@ export interface CallHandler {
   halfClose(): void;
   /** The client went away or cancelled; the call is over. Not called after `end`. */
   cancelled(): void;
+  /** The client's connection is to end, and other calls will go elsewhere: end by then. @param deadlineMs since the epoch. */
+  goingAway?(deadlineMs: number): void;
 }
 
 export interface Method {

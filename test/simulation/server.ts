@@ -164,6 +164,12 @@ export class SimulatedCall implements ServerCall {
     return undefined;
   }
 
+  binaryHeader(): undefined {
+    return undefined;
+  }
+
+  sendHeaders(): void {}
+
   send(message: Uint8Array): void {
     if (this.#over) return;
     const bytes = Buffer.from(message);
