@@ -270,7 +270,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const stream = this.#streams.open.get(id);
     if (stream === undefined) {
       this.#assertWasOpen(id);
-      if (!this.#streams.wasReset(id)) throw new ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream");
+      this.#frameOnClosed(id);
     } else if (stream.remoteClosed) {
       this.#failStream(stream, ErrorCode.STREAM_CLOSED);
     } else if (length > stream.receiveWindow) {
@@ -377,9 +377,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const stream = this.#streams.open.get(id);
     if (stream !== undefined) this.#trailers(stream, list, endStream);
     else if (id > this.#streams.lastId) this.#request(id, list, endStream);
-    else if (!this.#streams.wasReset(id)) {
-      throw new ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream");
-    }
+    else this.#frameOnClosed(id);
   }
 
   #request(id: number, list: HeaderList, endStream: boolean): void {
@@ -440,7 +438,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const stream = this.#streams.open.get(id);
     if (stream === undefined) return;
     if (stream.open) this.#spend(Budget.RESETS);
-    this.#streams.remember(id);
+    this.#streams.remember(id, "reset by the client");
     stream.lose(code as ErrorCode);
   }
 
@@ -570,7 +568,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
 
   streamClosed(stream: Stream, resetByUs: boolean): void {
     this.#streams.open.delete(stream.id);
-    if (resetByUs) this.#streams.remember(stream.id);
+    if (resetByUs) this.#streams.remember(stream.id, "reset by us");
     this.#queue.remove(stream);
     this.#observer.streamClosed(this.#clock.monotonic() - stream.openedAtMs);
     if (this.#goingAway === "final") this.#closeIfDone();
@@ -627,6 +625,14 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message, rate.attack);
   }
 
+  #frameOnClosed(id: number): void {
+    const how = this.#streams.howClosed(id);
+    if (how === "ended") throw new ConnectionError(ErrorCode.STREAM_CLOSED, "a frame on a stream that has ended");
+    if (how === "reset by us") return;
+    this.#writeReset(id, ErrorCode.STREAM_CLOSED);
+    this.#spend(Budget.PROVOKED_RESETS);
+  }
+
   #assertWasOpen(id: number): void {
     if (this.#streams.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream");
   }
@@ -646,7 +652,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   #writeReset(id: number, code: ErrorCode): void {
     this.#observer.reset("sent", code);
     this.#output.number(FrameType.RST_STREAM, id, code);
-    if (!this.#streams.open.has(id)) this.#streams.remember(id);
+    if (!this.#streams.open.has(id)) this.#streams.remember(id, "reset by us");
     this.#touch();
   }
 

@@ -14,6 +14,7 @@ const HTTP1 = Buffer.from(
     "",
   ].join("\r\n"),
 );
+const HTTP1_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
 const TLS_HANDSHAKE = 0x16;
 
 /** What to answer to bytes that are no preface, and what to log. */
@@ -31,6 +32,6 @@ export function strangerOf(start: Buffer): Stranger {
     };
   }
   const text = start.toString("latin1");
-  if (/^[A-Z]{3,16} ?/.test(text)) return { answer: HTTP1, detail: "HTTP/1.1 on a port that speaks HTTP/2 only" };
+  if (HTTP1_METHODS.some((method) => text.startsWith(`${method} `))) return { answer: HTTP1, detail: "HTTP/1.1 on a port that speaks HTTP/2 only" };
   return { answer: undefined, detail: "bytes that are no HTTP/2 connection preface" };
 }

@@ -1,33 +1,35 @@
 // The streams of a connection: those that are open, and what has to be remembered of those that are not.
 //
-// A frame for a stream that we have reset may have been on its way: it is ignored. A frame for a stream that the client itself has
-// ended is an error (RFC 9113 section 5.1). To tell them apart the last resets are remembered, a bounded number of them;
-// where that memory ends, a frame is given the benefit of the doubt.
+// A frame for a stream that we have reset may have been on its way: it is ignored. For one that the client has reset, it is
+// an error of the stream's; for one that has ended, of the connection's (RFC 9113 section 5.1). To tell them apart the last
+// resets are remembered, a bounded number of them; where that memory ends, a frame is given the benefit of the doubt.
 
 import type { Stream } from "./stream.ts";
 
 const REMEMBERED_MAX = 256;
 
+/** How a stream that is not open came to be so. */
+export type Closed = "ended" | "reset by us" | "reset by the client";
+
 export class StreamTable {
   readonly open = new Map<number, Stream>();
   /** The highest stream that the client has opened. */
   lastId = 0;
-  readonly #reset = new Set<number>();
+  readonly #reset = new Map<number, Closed>();
   /** Streams up to this one may have been reset and forgotten. */
   #forgottenId = 0;
 
-  /** The stream is closed by RST_STREAM, of either side. */
-  remember(id: number): void {
-    this.#reset.add(id);
+  remember(id: number, how: Closed): void {
+    this.#reset.set(id, how);
     if (this.#reset.size <= REMEMBERED_MAX) return;
-    const oldest = this.#reset.values().next().value!;
+    const oldest = this.#reset.keys().next().value!;
     this.#reset.delete(oldest);
     this.#forgottenId = Math.max(this.#forgottenId, oldest);
   }
 
-  /** Was this closed stream reset, as far as is known? */
-  wasReset(id: number): boolean {
-    return id <= this.#forgottenId || this.#reset.has(id);
+  /** @param id of a stream that was opened, and is not open. */
+  howClosed(id: number): Closed {
+    return this.#reset.get(id) ?? (id <= this.#forgottenId ? "reset by us" : "ended");
   }
 
   isIdle(id: number): boolean {
