@@ -189,7 +189,8 @@ test("content-length is a number, and the same number each time", () => {
 
 test("host stands in for :authority, and does not contradict it", () => {
   assert.equal(accepted(METHOD, SCHEME, PATH).authority, undefined);
-  assert.equal(accepted(METHOD, SCHEME, PATH, ["host", "example.com"]).authority, "example.com");
+  const { authority, fields } = accepted(METHOD, SCHEME, PATH, ["host", "example.com"], ["x-a", "1"]);
+  assert.deepEqual({ authority, fields }, { authority: "example.com", fields: ["host", "example.com", "x-a", "1"] });
   assert.equal(accepted(...REQUEST, ["host", "Example.COM:50051"]).authority, "example.com:50051");
   assert.equal(refused(...REQUEST, ["host", "example.com"]), "host is not the same as :authority");
   assert.equal(refused(...REQUEST, ["host", ""]), "host is not the same as :authority");

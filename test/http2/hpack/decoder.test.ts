@@ -170,6 +170,25 @@ test("an entry larger than the table empties it, and is in the list all the same
   assert.throws(() => decode(decoder, [0xbe]), isCompressionError);
 });
 
+test("entries stay while they fill the table to its last byte, and the oldest goes for one byte more", () => {
+  const entry = (name: string, bytes: number) => [0x40, ...text(name), ...text("v".repeat(bytes - name.length - 32))];
+  const decoder = decoderOf();
+  decode(decoder, entry("x-a", 96));
+  decode(decoder, entry("x-b", TABLE_BYTES - 96));
+  assert.equal(decode(decoder, [0xbf]).fields[0], "x-a");
+
+  const over = decoderOf();
+  decode(over, entry("x-a", 96));
+  decode(over, entry("x-b", TABLE_BYTES - 95));
+  assert.equal(decode(over, [0xbe]).fields[0], "x-b");
+  assert.throws(() => decode(over, [0xbf]), isCompressionError);
+
+  const shrunk = decoderOf();
+  decode(shrunk, entry("x-a", 96));
+  decode(shrunk, [...integer(0x20, 5, 96), 0xbe]);
+  assert.throws(() => decode(shrunk, [...integer(0x20, 5, 95), 0xbe]), isCompressionError);
+});
+
 test("the name of an entry that an insertion evicts is that insertion's name", () => {
   const decoder = decoderOf();
   decode(decoder, [0x40, ...text("x-old"), ...text("v".repeat(3000))]);
@@ -199,7 +218,8 @@ test("an integer that does not end, or is above 31 bits, is an error", () => {
   assert.match(errorOf(0xff, ...Array.from({ length: 10_000 }, () => 0x80)).message, /more than 31 bits/);
   assert.match(errorOf(0xff, 0xff, 0xff, 0xff, 0xff, 0x7f).message, /more than 31 bits/);
   assert.match(errorOf(...integer(0x80, 7, 2 ** 31)).message, /more than 31 bits/);
-  // Groups that add nothing are allowed, within reason: this is index 127 + 0.
+  // Groups that add nothing are allowed, five of them: this is index 127 + 0.
+  assert.match(errorOf(0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00).message, /more than 31 bits/);
   assert.match(errorOf(0xff, 0x80, 0x80, 0x80, 0x80, 0x00).message, /header index 127/);
 });
 
