@@ -5,12 +5,16 @@
 
 const LOWER_TOKEN = 1;
 const TOKEN = 2;
+const AUTHORITY = 4;
 
 /** What each character may be part of. */
 const KINDS = new Uint8Array(256);
 for (const char of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
   KINDS[char.charCodeAt(0)] = LOWER_TOKEN | TOKEN;
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZ") KINDS[char.charCodeAt(0)] = TOKEN;
+// What is visible, and not where another part of a URI begins.
+for (let code = 0x21; code < 0x7f; code++)
+  if (!'@/?#\\"<>^`{|}'.includes(String.fromCharCode(code))) KINDS[code]! |= AUTHORITY;
 
 /** Whether it is a token without upper-case letters, as HTTP/2 asks of names. A pseudo-header field's name is none. */
 export function isFieldName(text: string): boolean {
@@ -22,12 +26,18 @@ export function isToken(text: string): boolean {
   return isMadeOf(text, TOKEN);
 }
 
+/** Whether it can be a URI's host and port (RFC 3986 section 3.2), without user information. May be empty. */
+export function isAuthority(text: string): boolean {
+  return text.length === 0 || isMadeOf(text, AUTHORITY);
+}
+
 function isMadeOf(text: string, kind: number): boolean {
-  for (let i = 0; i < text.length; i++) {
+  const { length } = text;
+  for (let i = 0; i < length; i++) {
     const code = text.charCodeAt(i);
     if (code > 0xff || (KINDS[code]! & kind) === 0) return false;
   }
-  return text.length > 0;
+  return length > 0;
 }
 
 const NUL = 0x00;

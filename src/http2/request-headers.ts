@@ -7,7 +7,7 @@
 // Runs for each request whose block is new, which is each request of a client that sends deadlines: one pass, no Map.
 
 import { ErrorCode, StreamError } from "./error-code.ts";
-import { isFieldName, isFieldValue, isToken } from "./field.ts";
+import { isAuthority, isFieldName, isFieldValue, isToken } from "./field.ts";
 import type { HeaderList } from "./hpack/header-list.ts";
 import type { RequestHeaders } from "./request.ts";
 
@@ -16,7 +16,6 @@ const SLASH = 0x2f;
 const DIGIT_0 = 0x30;
 const DIGIT_9 = 0x39;
 const SCHEME = /^[a-z][a-z0-9+.-]*$/i;
-const AUTHORITY = /^[^\0-\x20\x7f-\xff@/?#\\]*$/;
 
 /**
  * A request's headers.
@@ -43,7 +42,7 @@ export function requestOf(list: HeaderList): RequestHeaders | StreamError {
         break;
       case ":scheme":
         if (scheme !== undefined) return twice(name);
-        if (!SCHEME.test(value)) return invalid(name);
+        if (value !== "http" && value !== "https" && !SCHEME.test(value)) return invalid(name);
         scheme = value;
         break;
       case ":path":
@@ -53,7 +52,7 @@ export function requestOf(list: HeaderList): RequestHeaders | StreamError {
         break;
       case ":authority":
         if (authority !== undefined) return twice(name);
-        if (!AUTHORITY.test(value)) return invalid(name);
+        if (!isAuthority(value)) return invalid(name);
         authority = value;
         break;
       default:
@@ -83,7 +82,7 @@ export function requestOf(list: HeaderList): RequestHeaders | StreamError {
     if (broken !== undefined) return broken;
     if (name === "host") {
       if (host !== undefined) return twice(name);
-      if (!AUTHORITY.test(value)) return invalid(name);
+      if (!isAuthority(value)) return invalid(name);
       host = value;
     } else if (name === "content-length") {
       const length = lengthOf(value);
