@@ -54,6 +54,15 @@ function contradictions(config: Config): string[] {
     errors.push(
       `ADMITTED_BYTES_MAX: ${formatBytes(config.admittedBytesMax)} is less than one message may have; give at least GRPC_MESSAGE_BYTES_MAX (${formatBytes(config.grpcMessageBytesMax)})`,
     );
+  if (config.grpcReceiveBytesMax < config.grpcMessageBytesMax)
+    errors.push(
+      `GRPC_RECEIVE_BYTES_MAX: ${formatBytes(config.grpcReceiveBytesMax)} is less than one message may have; give at least GRPC_MESSAGE_BYTES_MAX (${formatBytes(config.grpcMessageBytesMax)})`,
+    );
+  if (config.grpcConnectionWindowBytes < config.grpcStreamWindowBytes)
+    errors.push(
+      `GRPC_CONNECTION_WINDOW_BYTES: ${formatBytes(config.grpcConnectionWindowBytes)} is less than one call may send; give at least GRPC_STREAM_WINDOW_BYTES (${formatBytes(config.grpcStreamWindowBytes)})`,
+    );
+  errors.push(...tlsContradictions(config));
   if (config.spoolBytesMax < config.spoolSegmentBytes)
     errors.push(
       `SPOOL_BYTES_MAX: ${formatBytes(config.spoolBytesMax)} is less than one segment; give at least SPOOL_SEGMENT_BYTES (${formatBytes(config.spoolSegmentBytes)})`,
@@ -62,6 +71,15 @@ function contradictions(config: Config): string[] {
   if (grpcListen.port !== 0 && grpcListen.port === adminListen.port && grpcListen.host === adminListen.host)
     errors.push(`ADMIN_LISTEN: ${formatAddress(adminListen)} is GRPC_LISTEN's; give another port`);
   return errors;
+}
+
+function tlsContradictions({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): string[] {
+  if (grpcTlsCertFile !== undefined && grpcTlsKeyFile === undefined)
+    return ["GRPC_TLS_KEY_FILE: missing, but GRPC_TLS_CERT_FILE is given; give the certificate's key, too"];
+  if (grpcTlsCertFile !== undefined) return [];
+  const given = grpcTlsKeyFile === undefined ? "GRPC_TLS_CLIENT_CA_FILE" : "GRPC_TLS_KEY_FILE";
+  if (grpcTlsKeyFile === undefined && grpcTlsClientCaFile === undefined) return [];
+  return [`GRPC_TLS_CERT_FILE: missing, but ${given} is given; give a certificate, too`];
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,6 +1,6 @@
 // What an HTTP/2 server tells of itself. It has no metrics and no log of its own: whoever builds it binds these to both.
 
-import type { Attack, ErrorCode } from "./error-code.ts";
+import type { Attack } from "./error-code.ts";
 
 export type Direction = "sent" | "received";
 
@@ -25,8 +25,9 @@ export interface Http2Observer {
   bytes(direction: Direction, count: number): void;
   /** A stream or the connection had bytes to send and no window for them. */
   windowStalled(): void;
-  reset(direction: Direction, code: ErrorCode | number): void;
-  goaway(direction: Direction, code: ErrorCode | number): void;
+  /** @param code an ErrorCode, or whatever a client made up. */
+  reset(direction: Direction, code: number): void;
+  goaway(direction: Direction, code: number): void;
   /** A limit was hit. @param detail one line for people: what was counted and which setting limits it. */
   attack(kind: Attack, peer: string, detail: string): void;
   /** A bug of ours, caught where it would have ended the process; its connection is ended instead. */

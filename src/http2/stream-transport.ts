@@ -23,6 +23,7 @@ export class StreamTransport implements Transport {
     this.#socket.setNoDelay(true);
     this.#socket.on("data", (bytes: Buffer) => listener.received(bytes, bytes.length));
     listenToEnd(this.#socket, listener);
+    this.#socket.resume();
   }
 
   write(bytes: Uint8Array): boolean {
