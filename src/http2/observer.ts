@@ -29,6 +29,8 @@ export interface Http2Observer {
   goaway(direction: Direction, code: ErrorCode | number): void;
   /** A limit was hit. @param detail one line for people: what was counted and which setting limits it. */
   attack(kind: Attack, peer: string, detail: string): void;
+  /** A bug of ours, caught where it would have ended the process; its connection is ended instead. */
+  fault(thrown: unknown): void;
   /** TLS could not be agreed on. */
   handshakeFailed(reason: string, peer: string): void;
 }

@@ -1,0 +1,36 @@
+// The first bytes of a connection: HTTP/2's preface, or what somebody else says who came to the wrong port.
+
+import { Buffer } from "node:buffer";
+
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+const HTTP1 = Buffer.from(
+  [
+    "HTTP/1.1 400 Bad Request",
+    "Content-Type: text/plain; charset=utf-8",
+    "Connection: close",
+    "",
+    "This port speaks gRPC over HTTP/2: use a gRPC client, or curl --http2-prior-knowledge. Metrics and health are on the admin port.",
+    "",
+  ].join("\r\n"),
+);
+const TLS_HANDSHAKE = 0x16;
+
+/** What to answer to bytes that are no preface, and what to log. */
+export interface Stranger {
+  readonly answer: Buffer | undefined;
+  readonly detail: string;
+}
+
+/** @param start of what the client sent, as far as it is there. */
+export function strangerOf(start: Buffer): Stranger {
+  if (start[0] === TLS_HANDSHAKE) {
+    return {
+      answer: undefined,
+      detail: "a TLS handshake on a port without TLS: set GRPC_TLS_CERT_FILE, or connect in plaintext",
+    };
+  }
+  const text = start.toString("latin1");
+  if (/^[A-Z]{3,16} ?/.test(text)) return { answer: HTTP1, detail: "HTTP/1.1 on a port that speaks HTTP/2 only" };
+  return { answer: undefined, detail: "bytes that are no HTTP/2 connection preface" };
+}
