@@ -85,4 +85,8 @@ export class TransportObserver implements Http2Observer {
     this.#metrics.grpcHandshakeFailures.with(known ? reason : "other").inc();
     this.#notices.warn("handshake", { reason, peer }, "a gRPC connection's TLS handshake has failed");
   }
+
+  fault(error: unknown): void {
+    this.#notices.error("fault", { err: error }, "a gRPC connection has failed because of a bug of the server's");
+  }
 }

@@ -5,6 +5,7 @@
 
 import type { Clock } from "../../clock.ts";
 import type { Http2Options } from "../../http2/options.ts";
+import type { RequestHandler } from "../../http2/request.ts";
 import { Http2Server } from "../../http2/server.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -38,11 +39,12 @@ export class NativeServer implements GrpcServer {
     metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
     const calls = new Calls({ metrics, clock, observer, notices: this.#notices }, methods, options);
     this.#calls = calls;
-    this.#http2 = new Http2Server((stream, headers) => calls.open(stream, headers), observer, clock, options);
+    const handler: RequestHandler = (stream, headers) => calls.open(stream, headers);
+    this.#http2 = new Http2Server({ handler, observer, clock }, options);
   }
 
   get address(): { readonly host: string; readonly port: number } {
-    return this.#http2.address;
+    return { host: this.#options.host, port: this.#http2.port };
   }
 
   /** Memory that calls hold for messages that are incomplete or wait, in bytes; 0 when no call is open. */
