@@ -21,7 +21,8 @@ export interface AnsweredMessage {
 }
 
 export class FakeStream implements RequestStream {
-  readonly peer = "192.0.2.1:40000";
+  static #count = 0;
+  readonly peer = `192.0.2.1:${FakeStream.#count++}`;
   readonly peerIdentity = undefined;
   receiver!: RequestReceiver;
   unsentBytes = 0;

@@ -93,7 +93,7 @@ export class Handler implements CallHandler {
 
 export interface OpenCall {
   readonly stream: FakeStream;
-  /** The handler, once it is opened. */
+  /** Its handler, which for a method that takes one message is opened by that message. */
   readonly handler: Handler;
   readonly opened: boolean;
 }
@@ -105,7 +105,8 @@ export class Harness {
   readonly calls: Calls;
   /** Runs when a handler is opened. */
   onOpen: ((handler: Handler) => void) | undefined;
-  #opened: Handler | undefined;
+  /** By the peer of their call: each fake stream has its own. */
+  readonly #handlers = new Map<string, Handler>();
 
   constructor(limits: Partial<CallLimits> = {}) {
     const method = (path: string, requestStream: boolean, responseStream: boolean): Method => ({
@@ -114,7 +115,7 @@ export class Harness {
       responseStream,
       open: (call) => {
         const handler = new Handler(call);
-        this.#opened = handler;
+        this.#handlers.set(call.peer, handler);
         this.onOpen?.(handler);
         return handler;
       },
@@ -138,20 +139,17 @@ export class Harness {
 
   openWith(headers: RequestHeaders): OpenCall {
     const stream = new FakeStream();
-    this.#opened = undefined;
     stream.receiver = this.calls.open(stream, headers);
-    // The handler of a method that takes one message is opened by that message.
-    let handler = this.#opened as Handler | undefined;
-    const latest = (): Handler | undefined => (handler ??= this.#opened);
+    const handlers = this.#handlers;
     return {
       stream,
       get handler() {
-        const opened = latest();
-        assert.ok(opened !== undefined, "the handler is opened");
-        return opened;
+        const handler = handlers.get(stream.peer);
+        assert.ok(handler !== undefined, "the handler is opened");
+        return handler;
       },
       get opened() {
-        return latest() !== undefined;
+        return handlers.has(stream.peer);
       },
     };
   }
