@@ -95,7 +95,7 @@ class Life {
     );
     const check = new LedgerCheck({ ...dependencies, pipeline, backlogs: spool.backlogs }, "0");
     const responder: Responder = { answered: (_batch: Batch) => {}, refused: () => {} };
-    const sessions = [0, 1, 2].map(() => new Session(pipeline, responder, FLOW, clock, metrics));
+    const sessions = [0, 1, 2].map(() => new Session(pipeline, responder, FLOW, clock, metrics.publishBytes.with()));
     return new Life(fixture, pipeline, check, sessions, forwarder);
   }
 

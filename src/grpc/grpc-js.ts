@@ -21,9 +21,10 @@ import {
   status as GrpcJsCode,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Code, IngestError } from "../errors.ts";
+import { Code } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { bindError } from "./bind-error.ts";
 import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
 import { codeName } from "./status.ts";
 
@@ -74,7 +75,7 @@ export class GrpcJsServer implements GrpcServer {
     this.#port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(`${bracketed}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
-        else reject(bindError(bracketed, port, error));
+        else reject(bindError(host, port, error));
       });
     });
     this.#log.info({ host, port: this.#port, server: "grpc-js" }, "gRPC listens");
@@ -172,17 +173,6 @@ function namingTheLimit(bytesMax: number): ServerInterceptor {
     // The same call; the type asks for a wrapper, which would cost every message some calls and gain nothing.
     return call as ServerInterceptingCall;
   };
-}
-
-/** grpc-js tells why it cannot listen in prose only. */
-function bindError(host: string, port: number, error: Error): IngestError {
-  const remedies = {
-    EADDRINUSE: "the port is taken: stop whoever has it, or set GRPC_LISTEN to another",
-    EACCES: "this user may not listen on it: set GRPC_LISTEN to a port from 1024 on",
-    EADDRNOTAVAIL: "this machine has no such address: set GRPC_LISTEN to one that it has",
-  };
-  const remedy = Object.entries(remedies).find(([code]) => error.message.includes(code))?.[1] ?? error.message;
-  return new IngestError(Code.FAILED_PRECONDITION, `cannot listen on ${host}:${port}: ${remedy}`, { cause: error });
 }
 
 type Callback = (error: ServerErrorResponse | null, value?: Buffer, trailers?: Metadata) => void;

@@ -8,7 +8,7 @@ import { PublishStreamResponseSchema } from "../gen/sluice/v1/ingest_pb.js";
 import type { Batch, Responder } from "../ingest/batch.ts";
 import type { Pipeline } from "../ingest/pipeline.ts";
 import { Session } from "../ingest/session.ts";
-import type { Counter } from "../telemetry/instruments.ts";
+import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
@@ -38,25 +38,34 @@ export interface EventIngestDependencies {
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
   readonly answered: Counter;
+  readonly receivedBytes: Counter;
+  readonly openStreams: Gauge;
+  /** Calls that have not ended. */
+  readonly calls: Set<UnaryCall | StreamCall>;
 }
 
 /** The two methods of sluice.v1.EventIngest. */
 export class EventIngest {
   readonly methods: readonly Method[];
   readonly #shared: Shared;
-  /** Calls that have not ended. */
-  readonly #calls = new Set<UnaryCall | StreamCall>();
   /** Set once it drains: until when calls may go on, in milliseconds since the epoch. */
   #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
-    this.#shared = { ...dependencies, answered: dependencies.metrics.batches.with("OK") };
+    const { metrics } = dependencies;
+    this.#shared = {
+      ...dependencies,
+      answered: metrics.batches.with("OK"),
+      receivedBytes: metrics.publishBytes.with(),
+      openStreams: metrics.grpcStreams.with(),
+      calls: new Set(),
+    };
     this.methods = [
       {
         path: "/sluice.v1.EventIngest/Publish",
         requestStream: false,
         responseStream: false,
-        open: (call) => this.#openUnary(call),
+        open: (call) => new UnaryCall(call, this.#shared),
       },
       {
         path: "/sluice.v1.EventIngest/PublishStream",
@@ -75,23 +84,13 @@ export class EventIngest {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#deadlineMs = deadlineMs;
+    const { calls } = this.#shared;
     // A call that was on the wire may open meanwhile.
-    while (this.#calls.size > 0) await Promise.all([...this.#calls].map((call) => call.drain(deadlineMs)));
-  }
-
-  #openUnary(call: ServerCall): CallHandler {
-    const unary = new UnaryCall(call, this.#shared, () => this.#calls.delete(unary));
-    this.#calls.add(unary);
-    return unary;
+    while (calls.size > 0) await Promise.all([...calls].map((call) => call.drain(deadlineMs)));
   }
 
   #openStream(call: ServerCall): CallHandler {
-    const { metrics } = this.#shared;
-    const stream = new StreamCall(call, this.#shared, () => {
-      if (this.#calls.delete(stream)) metrics.grpcStreams.with().dec();
-    });
-    this.#calls.add(stream);
-    metrics.grpcStreams.with().inc();
+    const stream = new StreamCall(call, this.#shared);
     if (this.#deadlineMs !== undefined) void stream.drain(0);
     return stream;
   }
@@ -101,16 +100,14 @@ class UnaryCall implements CallHandler, Responder {
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
-  readonly #onOver: () => void;
   /** Set while the call is draining. */
   #onDrained: (() => void) | undefined;
 
-  constructor(call: ServerCall, shared: Shared, onOver: () => void) {
-    const { pipeline, metrics, clock } = shared;
+  constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
-    this.#onOver = onOver;
-    this.#session = new Session(pipeline, this, call, clock, metrics);
+    this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
+    shared.calls.add(this);
   }
 
   message(bytes: Buffer): void {
@@ -154,7 +151,7 @@ class UnaryCall implements CallHandler, Responder {
 
   #finish(): void {
     this.#onDrained?.();
-    this.#onOver();
+    this.#shared.calls.delete(this);
   }
 }
 
@@ -162,7 +159,6 @@ class StreamCall implements CallHandler, Responder {
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
-  readonly #onOver: () => void;
   /** Reasons not to read: the session's and the client's own slowness come and go on their own. */
   #heldBySession = false;
   #heldByClient = false;
@@ -171,14 +167,15 @@ class StreamCall implements CallHandler, Responder {
   /** Set once the stream is draining. */
   #draining: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
+  /** When a draining stream ends at the latest, in milliseconds since the epoch. */
+  #deadlineMs = Number.POSITIVE_INFINITY;
   #deadline: Timer | undefined;
   #grace: Timer | undefined;
 
-  constructor(call: ServerCall, shared: Shared, onOver: () => void) {
-    const { pipeline, metrics, clock } = shared;
+  constructor(call: ServerCall, shared: Shared) {
+    const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
-    this.#onOver = onOver;
     const flow = {
       pause: () => {
         this.#heldBySession = true;
@@ -190,7 +187,9 @@ class StreamCall implements CallHandler, Responder {
         this.#settledOne();
       },
     };
-    this.#session = new Session(pipeline, this, flow, clock, metrics);
+    this.#session = new Session(pipeline, this, flow, clock, receivedBytes);
+    shared.calls.add(this);
+    shared.openStreams.inc();
   }
 
   message(bytes: Buffer): void {
@@ -228,8 +227,20 @@ class StreamCall implements CallHandler, Responder {
     this.#finish();
   }
 
-  /** Says Drain, once. Resolves when the call has ended, which is at the deadline at the latest. */
+  /** The client's connection has been open for too long. */
+  goingAway(deadlineMs: number): void {
+    void this.drain(deadlineMs);
+  }
+
+  /**
+   * Says Drain, once. Resolves when the call has ended, which is at the deadline at the latest: the first to come, if this is
+   * called again.
+   */
   async drain(deadlineMs: number): Promise<void> {
+    if (deadlineMs < this.#deadlineMs) {
+      this.#deadlineMs = deadlineMs;
+      if (this.#onDrained !== undefined && !this.#over) this.#setDeadline(this.#onDrained);
+    }
     await (this.#draining ??= this.#drain(deadlineMs));
   }
 
@@ -249,12 +260,18 @@ class StreamCall implements CallHandler, Responder {
     if (!this.#halfClosed || outstanding > 0) {
       await new Promise<void>((resolve) => {
         this.#onDrained = resolve;
-        this.#deadline = clock.setTimeout(resolve, Math.max(0, deadlineMs - clock.now()));
+        this.#setDeadline(resolve);
         this.#settledOne();
       });
     }
     for (const timer of [this.#deadline, this.#grace]) if (timer !== undefined) clock.clearTimeout(timer);
     this.#end(statusOf(DRAINED));
+  }
+
+  #setDeadline(resolve: () => void): void {
+    const { clock } = this.#shared;
+    if (this.#deadline !== undefined) clock.clearTimeout(this.#deadline);
+    this.#deadline = clock.setTimeout(resolve, Math.max(0, this.#deadlineMs - clock.now()));
   }
 
   #send(message: Uint8Array): void {
@@ -297,6 +314,6 @@ class StreamCall implements CallHandler, Responder {
   #finish(): void {
     this.#over = true;
     this.#onDrained?.();
-    this.#onOver();
+    if (this.#shared.calls.delete(this)) this.#shared.openStreams.dec();
   }
 }

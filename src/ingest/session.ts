@@ -6,7 +6,7 @@
 
 import type { Clock } from "../clock.ts";
 import { IngestError } from "../errors.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import type { Counter } from "../telemetry/instruments.ts";
 import { Batch, Durability, type Responder } from "./batch.ts";
 import type { Pipeline } from "./pipeline.ts";
 
@@ -21,7 +21,7 @@ export class Session {
   readonly #responder: Responder;
   readonly #flow: Flow;
   readonly #clock: Clock;
-  readonly #metrics: Metrics;
+  readonly #receivedBytes: Counter;
   /** Messages in line, the first of them waiting; copies, because a message's bytes are only lent. */
   readonly #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = [];
   /** Batches in the order in which they came, from the first that is not settled on. */
@@ -31,12 +31,13 @@ export class Session {
   /** The highest sequence up to which every batch is settled, in the order in which they came. */
   lastSettledSequence: number | bigint = 0;
 
-  constructor(pipeline: Pipeline, responder: Responder, flow: Flow, clock: Clock, metrics: Metrics) {
+  /** @param receivedBytes counts the bytes of messages. */
+  constructor(pipeline: Pipeline, responder: Responder, flow: Flow, clock: Clock, receivedBytes: Counter) {
     this.#pipeline = pipeline;
     this.#responder = responder;
     this.#flow = flow;
     this.#clock = clock;
-    this.#metrics = metrics;
+    this.#receivedBytes = receivedBytes;
   }
 
   /** Batches from the first that has no answer on, those in line included; 0 if every one has its answer. */
@@ -47,7 +48,7 @@ export class Session {
 
   /** @param bytes of a PublishRequest, lent for the call. */
   publish(bytes: Buffer): void {
-    this.#metrics.publishBytes.with().inc(bytes.length);
+    this.#receivedBytes.inc(bytes.length);
     const receivedAtMs = this.#clock.monotonic();
     if (this.#line.length > 0) {
       this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });

@@ -114,9 +114,56 @@ export function createMetrics() {
 
     // gRPC.
     grpcStreams: gauge("sluice_grpc_streams", "Open PublishStream calls.", { perWorker: true }),
-    grpcCalls: counter("sluice_grpc_calls_total", "gRPC calls ended, by method and code.", {
-      labels: ["method", "code"],
+    grpcCalls: counter(
+      "sluice_grpc_calls_total",
+      "gRPC calls ended, by method (those of methods that are not served are unknown) and code.",
+      {
+        labels: ["method", "code"],
+      },
+    ),
+    grpcConnections: gauge("sluice_grpc_connections", "Open gRPC connections.", { perWorker: true }),
+    grpcConnectionsLimit: gauge(
+      "sluice_grpc_connections_limit",
+      "Connections a worker takes at a time (GRPC_CONNECTIONS_MAX).",
+      { perWorker: true },
+    ),
+    grpcConnectionsOpened: counter("sluice_grpc_connections_opened_total", "gRPC connections accepted."),
+    grpcConnectionsClosed: counter("sluice_grpc_connections_closed_total", "gRPC connections ended, by why.", {
+      labels: ["reason"],
     }),
+    grpcConnectionAge: time("sluice_grpc_connection_age_seconds", "Age of gRPC connections when they ended."),
+    grpcHttp2Streams: gauge("sluice_grpc_http2_streams", "Open HTTP/2 streams: one for each gRPC call.", {
+      perWorker: true,
+    }),
+    grpcStreamAge: time("sluice_grpc_stream_age_seconds", "Age of HTTP/2 streams when they ended."),
+    grpcReceivedBytes: counter("sluice_grpc_received_bytes_total", "Bytes received on gRPC connections."),
+    grpcSentBytes: counter("sluice_grpc_sent_bytes_total", "Bytes sent on gRPC connections."),
+    grpcWindowStalls: counter(
+      "sluice_grpc_window_stalls_total",
+      "Times an answer had to wait because its client's flow-control window was used up.",
+    ),
+    grpcResets: counter("sluice_grpc_resets_total", "RST_STREAM frames, by direction and error code.", {
+      labels: ["direction", "code"],
+    }),
+    grpcGoaways: counter("sluice_grpc_goaways_total", "GOAWAY frames, by direction and error code.", {
+      labels: ["direction", "code"],
+    }),
+    grpcAttacks: counter("sluice_grpc_attacks_total", "Times a client went over a limit of the transport, by which.", {
+      labels: ["attack"],
+    }),
+    grpcHandshakeFailures: counter("sluice_grpc_handshake_failures_total", "TLS handshakes that failed, by why.", {
+      labels: ["reason"],
+    }),
+    grpcReceiveBufferBytes: gauge(
+      "sluice_grpc_receive_buffer_bytes",
+      "Memory taken by request messages that are incomplete, or that wait because their call is paused.",
+      { perWorker: true },
+    ),
+    grpcReceiveBufferBytesLimit: gauge(
+      "sluice_grpc_receive_buffer_bytes_limit",
+      "The most that may be taken so (GRPC_RECEIVE_BYTES_MAX).",
+      { perWorker: true },
+    ),
 
     // Kafka client.
     kafkaConnections: gauge("sluice_kafka_connections", "Open connections to a broker.", { labels: ["broker"] }),

@@ -21,9 +21,16 @@ import {
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
 } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
-import { Durability, PublishRequestSchema, PublishResponseSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
+import {
+  Durability,
+  PublishRequestSchema,
+  PublishResponseSchema,
+  type PublishStreamResponse,
+  PublishStreamResponseSchema,
+} from "../../src/gen/sluice/v1/ingest_pb.js";
+import type { GrpcServer, Method, ServerCall, Status } from "../../src/grpc/server.ts";
 import { startInProcess } from "../support/in-process.ts";
-import { PUBLISH, RawClient } from "../support/raw-client.ts";
+import { PUBLISH, PUBLISH_STREAM, RawClient } from "../support/raw-client.ts";
 import { eventually } from "../support/service.ts";
 
 const event = (value: string) => ({ value: Buffer.from(value) });
@@ -199,4 +206,53 @@ test("an unknown method is UNIMPLEMENTED", async () => {
   const status = await client.unary("/sluice.v1.EventIngest/Consume", Buffer.alloc(0));
   assert.ok(!Buffer.isBuffer(status));
   assert.equal(status.code, Code.UNIMPLEMENTED);
+});
+
+test("a stream whose connection is to end says Drain, answers what it has, and ends with UNAVAILABLE by the first deadline", async () => {
+  let methods: readonly Method[] = [];
+  const nowhere: GrpcServer = {
+    address: { host: "127.0.0.1", port: 0 },
+    start: () => Promise.resolve(),
+    drain: () => Promise.resolve(),
+    dispose: () => Promise.resolve(),
+  };
+  const createServer = (served: readonly Method[]): GrpcServer => {
+    methods = served;
+    return nowhere;
+  };
+  await using running = await startInProcess({}, { createServer });
+  const sent: PublishStreamResponse["event"][] = [];
+  const ended = Promise.withResolvers<Status>();
+  const call: ServerCall = {
+    peer: "192.0.2.1:1",
+    unsentBytes: 0,
+    header: () => undefined,
+    binaryHeader: () => undefined,
+    sendHeaders: () => {},
+    send: (bytes) => sent.push(fromBinary(PublishStreamResponseSchema, bytes).event),
+    pause: () => {},
+    resume: () => {},
+    end: (status) => ended.resolve(status),
+  };
+  const handler = methods.find(({ path }) => path === PUBLISH_STREAM)!.open(call);
+  const deadlineMs = Date.now() + 3_600_000;
+  handler.message(Buffer.from(request(7n, 1)));
+  handler.goingAway?.(deadlineMs);
+  const [drain] = sent;
+  assert.ok(drain?.case === "drain" && drain.value.deadline !== undefined);
+  assert.equal(timestampMs(drain.value.deadline), deadlineMs);
+  handler.halfClose();
+  assert.equal((await ended.promise).code, Code.UNAVAILABLE);
+  assert.deepEqual(
+    sent.map((event) => event.case),
+    ["drain", "published"],
+  );
+
+  // The worker itself goes away, while a stream still has an hour.
+  const late = Promise.withResolvers<Status>();
+  const other = methods.find(({ path }) => path === PUBLISH_STREAM)!.open({ ...call, end: late.resolve });
+  other.goingAway?.(deadlineMs);
+  await running.service.drain(Date.now() + 200);
+  assert.equal((await late.promise).code, Code.UNAVAILABLE);
+  assert.equal(sent.filter((event) => event.case === "drain").length, 2);
 });

@@ -24,7 +24,7 @@ class Away extends Harness {
       refused: (batch: Parameters<Outcome["answered"]>[0], error: IngestError) =>
         this.#outcomes.shift()!.refused(batch, error),
     };
-    this.#session = new Session(this.pipeline, responder, flow, this.clock, this.metrics);
+    this.#session = new Session(this.pipeline, responder, flow, this.clock, this.metrics.publishBytes.with());
   }
 
   readonly #outcomes: Outcome[] = [];

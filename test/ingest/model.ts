@@ -247,7 +247,7 @@ class Stream implements Responder, Flow {
   constructor(id: number, harness: Harness) {
     this.#id = id;
     this.#nowMs = harness.clock.now();
-    this.session = new Session(harness.pipeline, this, this, harness.clock, harness.metrics);
+    this.session = new Session(harness.pipeline, this, this, harness.clock, harness.metrics.publishBytes.with());
   }
 
   pause(): void {

@@ -16,7 +16,7 @@ class Stream implements Responder, Flow {
   paused = false;
 
   constructor({ pipeline, clock, metrics }: Harness) {
-    this.session = new Session(pipeline, this, this, clock, metrics);
+    this.session = new Session(pipeline, this, this, clock, metrics.publishBytes.with());
   }
 
   answered(batch: Batch): void {

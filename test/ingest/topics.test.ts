@@ -21,7 +21,7 @@ import { FakeTopics, Harness, microtasks, Outcome } from "./harness.ts";
 function publish(harness: Harness, topic: string, events: readonly TestEvent[]): Outcome {
   const outcome = new Outcome();
   const flow = { pause: () => {}, resume: () => {} };
-  const session = new Session(harness.pipeline, outcome, flow, harness.clock, harness.metrics);
+  const session = new Session(harness.pipeline, outcome, flow, harness.clock, harness.metrics.publishBytes.with());
   session.publish(encodeRequest({ topic, events }));
   return outcome;
 }

@@ -43,7 +43,13 @@ async function publish(bootstrap: string, topic: string, batches: readonly (read
       },
       refused: (_: Batch, error: Error) => all.reject(error),
     };
-    const session = new Session(pipeline, responder, { pause: () => {}, resume: () => {} }, systemClock, metrics);
+    const session = new Session(
+      pipeline,
+      responder,
+      { pause: () => {}, resume: () => {} },
+      systemClock,
+      metrics.publishBytes.with(),
+    );
     for (const [sequence, events] of batches.entries()) {
       session.publish(encodeRequest({ sequence: BigInt(sequence), topic, durability: 1, events }));
     }

@@ -1,0 +1,92 @@
+// What the HTTP/2 server tells of itself, as metrics and log lines.
+//
+// Peer addresses are in log lines only: as labels, they would be as many as there are clients.
+
+import { type Attack, errorCodeName } from "../../http2/error-code.ts";
+import type { CloseReason, Direction, Http2Observer } from "../../http2/observer.ts";
+import type { Counter, Gauge, TimeHistogram } from "../../telemetry/instruments.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import type { Notices } from "./notices.ts";
+
+/** Reasons that clients can bring about, as labels; what comes after that many is `other`. */
+const HANDSHAKE_REASONS_MAX = 32;
+
+export class TransportObserver implements Http2Observer {
+  readonly #metrics: Metrics;
+  readonly #notices: Notices;
+  readonly #connections: Gauge;
+  readonly #connectionsOpened: Counter;
+  readonly #connectionAge: TimeHistogram;
+  readonly #streams: Gauge;
+  readonly #streamAge: TimeHistogram;
+  readonly #received: Counter;
+  readonly #sent: Counter;
+  readonly #stalls: Counter;
+  readonly #handshakeReasons = new Set<string>();
+
+  constructor(metrics: Metrics, notices: Notices) {
+    this.#metrics = metrics;
+    this.#notices = notices;
+    this.#connections = metrics.grpcConnections.with();
+    this.#connectionsOpened = metrics.grpcConnectionsOpened.with();
+    this.#connectionAge = metrics.grpcConnectionAge.with();
+    this.#streams = metrics.grpcHttp2Streams.with();
+    this.#streamAge = metrics.grpcStreamAge.with();
+    this.#received = metrics.grpcReceivedBytes.with();
+    this.#sent = metrics.grpcSentBytes.with();
+    this.#stalls = metrics.grpcWindowStalls.with();
+  }
+
+  connectionOpened(): void {
+    this.#connections.inc();
+    this.#connectionsOpened.inc();
+  }
+
+  connectionClosed(reason: CloseReason, ageMs: number): void {
+    this.#connections.dec();
+    this.#metrics.grpcConnectionsClosed.with(reason).inc();
+    this.#connectionAge.observe(ageMs);
+  }
+
+  streamOpened(): void {
+    this.#streams.inc();
+  }
+
+  streamClosed(ageMs: number): void {
+    this.#streams.dec();
+    this.#streamAge.observe(ageMs);
+  }
+
+  bytes(direction: Direction, count: number): void {
+    if (direction === "received") this.#received.inc(count);
+    else this.#sent.inc(count);
+  }
+
+  windowStalled(): void {
+    this.#stalls.inc();
+  }
+
+  reset(direction: Direction, code: number): void {
+    this.#metrics.grpcResets.with(direction, errorCodeName(code)).inc();
+  }
+
+  goaway(direction: Direction, code: number): void {
+    this.#metrics.grpcGoaways.with(direction, errorCodeName(code)).inc();
+  }
+
+  attack(kind: Attack, peer: string, detail: string): void {
+    this.#metrics.grpcAttacks.with(kind).inc();
+    this.#notices.warn(`attack:${kind}`, { attack: kind, peer, detail }, "a gRPC client has gone over a limit");
+  }
+
+  handshakeFailed(reason: string, peer: string): void {
+    const known = this.#handshakeReasons.has(reason) || this.#handshakeReasons.size < HANDSHAKE_REASONS_MAX;
+    if (known) this.#handshakeReasons.add(reason);
+    this.#metrics.grpcHandshakeFailures.with(known ? reason : "other").inc();
+    this.#notices.warn("handshake", { reason, peer }, "a gRPC connection's TLS handshake has failed");
+  }
+
+  fault(error: unknown): void {
+    this.#notices.error("fault", { err: error }, "a gRPC connection has failed because of a bug of the server's");
+  }
+}

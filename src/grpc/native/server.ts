@@ -1,0 +1,75 @@
+// The server port over our own HTTP/2 server: gRPC's protocol, and what ties it to metrics and the log.
+//
+// Why it is our own, and not @grpc/grpc-js or node:http2: with those the transport costs several times what the rest of the
+// service does. `GRPC_SERVER=grpc-js` stays as the reference; both pass one conformance suite.
+
+import type { Clock } from "../../clock.ts";
+import type { Http2Options } from "../../http2/options.ts";
+import type { RequestHandler } from "../../http2/request.ts";
+import { Http2Server } from "../../http2/server.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import { bindError } from "../bind-error.ts";
+import type { GrpcServer, Method } from "../server.ts";
+import type { CallLimits } from "./call-context.ts";
+import { Calls } from "./calls.ts";
+import { Notices } from "./notices.ts";
+import { TransportObserver } from "./observer.ts";
+
+export interface NativeDependencies {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export interface NativeOptions extends Http2Options, CallLimits {}
+
+export class NativeServer implements GrpcServer {
+  readonly #log: Logger;
+  readonly #options: NativeOptions;
+  readonly #notices: Notices;
+  readonly #calls: Calls;
+  readonly #http2: Http2Server;
+
+  constructor({ log, metrics, clock }: NativeDependencies, methods: readonly Method[], options: NativeOptions) {
+    this.#log = log;
+    this.#options = options;
+    this.#notices = new Notices(log, clock);
+    const observer = new TransportObserver(metrics, this.#notices);
+    metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
+    const calls = new Calls({ metrics, clock, observer, notices: this.#notices }, methods, options);
+    this.#calls = calls;
+    const handler: RequestHandler = (stream, headers) => calls.open(stream, headers);
+    this.#http2 = new Http2Server({ handler, observer, clock }, options);
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return { host: this.#options.host, port: this.#http2.port };
+  }
+
+  /** Memory that calls hold for messages that are incomplete or wait, in bytes; 0 when no call is open. */
+  get heldBytes(): number {
+    return this.#calls.heldBytes;
+  }
+
+  async start(): Promise<void> {
+    const { host, port, tls } = this.#options;
+    try {
+      await this.#http2.start();
+    } catch (thrown) {
+      throw bindError(host, port, thrown);
+    }
+    this.#log.info({ ...this.address, server: "native", tls: tls !== undefined }, "gRPC listens");
+  }
+
+  /** Takes no new calls, and waits until those under way have ended. */
+  drain(deadlineMs: number): Promise<void> {
+    return this.#http2.drain(deadlineMs);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#http2.dispose();
+    this.#calls.dispose();
+    this.#notices.dispose();
+  }
+}
