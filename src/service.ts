@@ -17,8 +17,9 @@ import { file_google_rpc_error_details } from "./gen/google/rpc/error_details_pb
 import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "./gen/grpc/reflection/v1/reflection_pb.js";
 import { EventIngest as EventIngestService } from "./gen/sluice/v1/ingest_pb.js";
-import { GrpcJsServer } from "./grpc/grpc-js.ts";
+import { grpcJsOptions, nativeOptions } from "./grpc-options.ts";
 import { Health } from "./grpc/health.ts";
+import { NativeServer } from "./grpc/native/server.ts";
 import { EventIngest } from "./grpc/publish.ts";
 import { Reflection } from "./grpc/reflection.ts";
 import type { GrpcServer, Method } from "./grpc/server.ts";
@@ -61,7 +62,12 @@ export interface Environment {
   readonly random: () => number;
   /** Opens the direct producer's sockets; undefined: real ones. */
   readonly dial: Dial | undefined;
-  readonly createServer: (methods: readonly Method[], log: Logger, metrics: Metrics, config: Config) => GrpcServer;
+  readonly createServer: (
+    methods: readonly Method[],
+    log: Logger,
+    metrics: Metrics,
+    config: Config,
+  ) => GrpcServer | Promise<GrpcServer>;
 }
 
 export interface ServiceOptions {
@@ -78,8 +84,11 @@ export const realEnvironment: Environment = {
   fs: nodeFileSystem,
   random: Math.random,
   dial: undefined,
-  createServer: (methods, log, metrics, { grpcListen: { host, port }, grpcMessageBytesMax: messageBytesMax }) =>
-    new GrpcJsServer(log, metrics, methods, { host, port, messageBytesMax }),
+  // grpc-js is loaded only where it is asked for, as Kafka's clients are.
+  createServer: async (methods, log, metrics, config) =>
+    config.grpcServer === "native"
+      ? new NativeServer({ log, metrics, clock: systemClock }, methods, nativeOptions(config))
+      : new (await import("./grpc/grpc-js.ts")).GrpcJsServer(log, metrics, methods, grpcJsOptions(config)),
 };
 
 /** What dropping dead letters without a service may take, when the service starts meanwhile. */
@@ -159,7 +168,7 @@ class WorkerService implements Service {
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
     const methods = [...this.#eventIngest.methods, ...this.#healthService.methods, ...reflection.methods];
-    const server = createServer(methods, this.#log, this.metrics, this.#config);
+    const server = await createServer(methods, this.#log, this.metrics, this.#config);
     await this.#startComponent(server);
     this.#server = server;
     this.#healthService.setServing(true);

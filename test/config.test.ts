@@ -25,7 +25,26 @@ test("without anything set, the service listens on loopback and keeps events in 
     adminListen: { host: "127.0.0.1", port: 9464 },
     kafkaBrokers: [],
     kafkaClient: "direct",
-    grpcServer: "grpc-js",
+    grpcServer: "native",
+    grpcReceiveBytesMax: 64 * 1024 ** 2,
+    grpcConnectionsMax: 10_000,
+    grpcStreamsMax: 1_000,
+    grpcStreamWindowBytes: 256 * 1024,
+    grpcConnectionWindowBytes: 2 * 1024 ** 2,
+    grpcHeaderListBytesMax: 16 * 1024,
+    grpcUnsentBytesMax: 4 * 1024 ** 2,
+    grpcHandshakeTimeoutMs: 10_000,
+    grpcHeadersTimeoutMs: 10_000,
+    grpcMessageTimeoutMs: 30_000,
+    grpcStallTimeoutMs: 30_000,
+    grpcKeepaliveTimeMs: 60_000,
+    grpcKeepaliveTimeoutMs: 20_000,
+    grpcConnectionIdleMaxMs: 900_000,
+    grpcConnectionAgeMaxMs: 1_800_000,
+    grpcConnectionAgeGraceMs: 30_000,
+    grpcTlsCertFile: undefined,
+    grpcTlsKeyFile: undefined,
+    grpcTlsClientCaFile: undefined,
     dataDir: resolve("data"),
     logLevel: "info",
     kafkaClientId: "sluice",
@@ -169,7 +188,7 @@ test("each mistake is one line that names the option, what was given and what is
   for (const given of ["yes", "TRUE", "2"])
     assert.equal(one({ KAFKA_TLS: given }), `KAFKA_TLS: "${given}" is not right; give true or false`);
   assert.equal(one({ KAFKA_CLIENT: "librdkafka" }), 'KAFKA_CLIENT: "librdkafka" is not right; give direct or kafkajs');
-  assert.equal(one({ GRPC_SERVER: "native" }), 'GRPC_SERVER: "native" is not right; give grpc-js');
+  assert.equal(one({ GRPC_SERVER: "http2" }), 'GRPC_SERVER: "http2" is not right; give native or grpc-js');
   for (const given of ["kafka", "a:1,b", "a:0", "a:1 b:2"])
     assert.equal(
       one({ KAFKA_BROKERS: given }),

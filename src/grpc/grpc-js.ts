@@ -27,6 +27,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { bindError } from "./bind-error.ts";
 import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
 import { codeName } from "./status.ts";
+import type { TlsMaterial } from "./tls-files.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;
@@ -34,6 +35,8 @@ export interface GrpcJsOptions {
   readonly port: number;
   /** A larger message ends its call with RESOURCE_EXHAUSTED. */
   readonly messageBytesMax: number;
+  /** Undefined: plaintext. */
+  readonly tls: TlsMaterial | undefined;
 }
 
 // Its own lines on the console would stand beside ours and say the same less clearly; what matters comes back as errors.
@@ -70,10 +73,10 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   async start(): Promise<void> {
-    const { host, port } = this.#options;
+    const { host, port, tls } = this.#options;
     const bracketed = host.includes(":") ? `[${host}]` : host;
     this.#port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(`${bracketed}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      this.#server.bindAsync(`${bracketed}:${port}`, credentialsOf(tls), (error, bound) => {
         if (error === null) resolve(bound);
         else reject(bindError(host, port, error));
       });
@@ -150,6 +153,14 @@ export class GrpcJsServer implements GrpcServer {
       });
     };
   }
+}
+
+function credentialsOf(tls: TlsMaterial | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const { cert, key, clientCa } = tls;
+  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
+  const roots = clientCa === undefined ? null : Buffer.from(clientCa);
+  return ServerCredentials.createSsl(roots, [pair], clientCa !== undefined);
 }
 
 /** What grpc-js says of a message over the limit: its size, or nothing where it was compressed. */

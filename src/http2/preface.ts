@@ -32,6 +32,7 @@ export function strangerOf(start: Buffer): Stranger {
     };
   }
   const text = start.toString("latin1");
-  if (HTTP1_METHODS.some((method) => text.startsWith(`${method} `))) return { answer: HTTP1, detail: "HTTP/1.1 on a port that speaks HTTP/2 only" };
+  if (HTTP1_METHODS.some((method) => text.startsWith(`${method} `)))
+    return { answer: HTTP1, detail: "HTTP/1.1 on a port that speaks HTTP/2 only" };
   return { answer: undefined, detail: "bytes that are no HTTP/2 connection preface" };
 }

@@ -66,13 +66,17 @@ function gcKind(entry: PerformanceEntry): string {
   return GC_KINDS.get(detail.kind) ?? "other";
 }
 
+const LIMITS = "/proc/self/limits";
+
 /** Linux says it in the size of the directory since 6.2; before that somebody has to count. */
 function countOpenFiles(): number {
   return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
 }
 
-function readOpenFilesMax(): number {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+/** The limit of open file descriptors of this process; Infinity where the system does not say. */
+export function readOpenFilesMax(): number {
+  if (statSync(LIMITS, { throwIfNoEntry: false }) === undefined) return Infinity;
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync(LIMITS, "utf8"));
   return limit?.[1] === undefined ? Infinity : Number(limit[1]);
 }
 

@@ -4,13 +4,13 @@
 // service does. `GRPC_SERVER=grpc-js` stays as the reference; both pass one conformance suite.
 
 import type { Clock } from "../../clock.ts";
-import type { Http2Options } from "../../http2/options.ts";
 import type { RequestHandler } from "../../http2/request.ts";
-import { Http2Server } from "../../http2/server.ts";
+import { Http2Server, type Http2ServerOptions } from "../../http2/server.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
 import type { GrpcServer, Method } from "../server.ts";
+import { type TlsPaths, TlsWatch } from "../tls-files.ts";
 import type { CallLimits } from "./call-context.ts";
 import { Calls } from "./calls.ts";
 import { Notices } from "./notices.ts";
@@ -22,7 +22,10 @@ export interface NativeDependencies {
   readonly clock: Clock;
 }
 
-export interface NativeOptions extends Http2Options, CallLimits {}
+export interface NativeOptions extends Http2ServerOptions, CallLimits {
+  /** Where `tls` was read from; it is read again when these change. */
+  readonly tlsFiles?: TlsPaths | undefined;
+}
 
 export class NativeServer implements GrpcServer {
   readonly #log: Logger;
@@ -30,10 +33,13 @@ export class NativeServer implements GrpcServer {
   readonly #notices: Notices;
   readonly #calls: Calls;
   readonly #http2: Http2Server;
+  readonly #clock: Clock;
+  #tlsWatch: TlsWatch | undefined;
 
   constructor({ log, metrics, clock }: NativeDependencies, methods: readonly Method[], options: NativeOptions) {
     this.#log = log;
     this.#options = options;
+    this.#clock = clock;
     this.#notices = new Notices(log, clock);
     const observer = new TransportObserver(metrics, this.#notices);
     metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
@@ -53,11 +59,14 @@ export class NativeServer implements GrpcServer {
   }
 
   async start(): Promise<void> {
-    const { host, port, tls } = this.#options;
+    const { host, port, tls, tlsFiles } = this.#options;
     try {
       await this.#http2.start();
     } catch (thrown) {
       throw bindError(host, port, thrown);
+    }
+    if (tlsFiles !== undefined) {
+      this.#tlsWatch = new TlsWatch(tlsFiles, this.#clock, this.#log, (material) => this.#http2.setTls(material));
     }
     this.#log.info({ ...this.address, server: "native", tls: tls !== undefined }, "gRPC listens");
   }
@@ -68,6 +77,7 @@ export class NativeServer implements GrpcServer {
   }
 
   async dispose(): Promise<void> {
+    this.#tlsWatch?.stop();
     await this.#http2.dispose();
     this.#calls.dispose();
     this.#notices.dispose();

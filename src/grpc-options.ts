@@ -1,0 +1,47 @@
+// What the gRPC servers are told of the configuration: a part of the composition root.
+
+import type { Config } from "./config.ts";
+import type { GrpcJsOptions } from "./grpc/grpc-js.ts";
+import type { NativeOptions } from "./grpc/native/server.ts";
+import { readTls, type TlsPaths } from "./grpc/tls-files.ts";
+import { readOpenFilesMax } from "./telemetry/process.ts";
+
+/** File descriptors of a worker that are not for clients: the spool's files, connections to brokers, the process's own. */
+const OTHER_FILES = 256;
+
+/** @throws IngestError if there is no certificate where the configuration says. */
+export function grpcJsOptions(config: Config): GrpcJsOptions {
+  const { host, port } = config.grpcListen;
+  const tlsFiles = tlsPaths(config);
+  const tls = tlsFiles === undefined ? undefined : readTls(tlsFiles);
+  return { host, port, messageBytesMax: config.grpcMessageBytesMax, tls };
+}
+
+/** @throws IngestError if there is no certificate where the configuration says. */
+export function nativeOptions(config: Config): NativeOptions {
+  return {
+    ...grpcJsOptions(config),
+    tlsFiles: tlsPaths(config),
+    receiveBytesMax: config.grpcReceiveBytesMax,
+    messageTimeoutMs: config.grpcMessageTimeoutMs,
+    connectionsMax: Math.min(config.grpcConnectionsMax, Math.max(1, readOpenFilesMax() - OTHER_FILES)),
+    streamsMax: config.grpcStreamsMax,
+    streamWindowBytes: config.grpcStreamWindowBytes,
+    connectionWindowBytes: config.grpcConnectionWindowBytes,
+    headerListBytesMax: config.grpcHeaderListBytesMax,
+    unsentBytesMax: config.grpcUnsentBytesMax,
+    handshakeTimeoutMs: config.grpcHandshakeTimeoutMs,
+    headersTimeoutMs: config.grpcHeadersTimeoutMs,
+    stallTimeoutMs: config.grpcStallTimeoutMs,
+    keepaliveTimeMs: config.grpcKeepaliveTimeMs,
+    keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+    idleMaxMs: config.grpcConnectionIdleMaxMs,
+    ageMaxMs: config.grpcConnectionAgeMaxMs,
+    ageGraceMs: config.grpcConnectionAgeGraceMs,
+  };
+}
+
+function tlsPaths({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): TlsPaths | undefined {
+  if (grpcTlsCertFile === undefined || grpcTlsKeyFile === undefined) return undefined;
+  return { certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
+}
