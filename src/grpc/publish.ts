@@ -8,6 +8,7 @@ import { PublishStreamResponseSchema } from "../gen/sluice/v1/ingest_pb.js";
 import type { Batch, Responder } from "../ingest/batch.ts";
 import type { Pipeline } from "../ingest/pipeline.ts";
 import { Session } from "../ingest/session.ts";
+import { type Linked, LinkedList } from "../linked-list.ts";
 import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
@@ -41,8 +42,10 @@ interface Shared extends EventIngestDependencies {
   readonly receivedBytes: Counter;
   readonly openStreams: Gauge;
   /** Calls that have not ended. */
-  readonly calls: Set<UnaryCall | StreamCall>;
+  readonly calls: LinkedList<OpenCall>;
 }
+
+type OpenCall = UnaryCall | StreamCall;
 
 /** The two methods of sluice.v1.EventIngest. */
 export class EventIngest {
@@ -58,7 +61,7 @@ export class EventIngest {
       answered: metrics.batches.with("OK"),
       receivedBytes: metrics.publishBytes.with(),
       openStreams: metrics.grpcStreams.with(),
-      calls: new Set(),
+      calls: new LinkedList(),
     };
     this.methods = [
       {
@@ -86,7 +89,7 @@ export class EventIngest {
     this.#deadlineMs = deadlineMs;
     const { calls } = this.#shared;
     // A call that was on the wire may open meanwhile.
-    while (calls.size > 0) await Promise.all([...calls].map((call) => call.drain(deadlineMs)));
+    while (calls.size > 0) await Promise.all(calls.toArray().map((call) => call.drain(deadlineMs)));
   }
 
   #openStream(call: ServerCall): CallHandler {
@@ -96,7 +99,9 @@ export class EventIngest {
   }
 }
 
-class UnaryCall implements CallHandler, Responder {
+class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
+  previous: OpenCall | undefined;
+  next: OpenCall | undefined;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -151,11 +156,13 @@ class UnaryCall implements CallHandler, Responder {
 
   #finish(): void {
     this.#onDrained?.();
-    this.#shared.calls.delete(this);
+    this.#shared.calls.remove(this);
   }
 }
 
-class StreamCall implements CallHandler, Responder {
+class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
+  previous: OpenCall | undefined;
+  next: OpenCall | undefined;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -314,6 +321,6 @@ class StreamCall implements CallHandler, Responder {
   #finish(): void {
     this.#over = true;
     this.#onDrained?.();
-    if (this.#shared.calls.delete(this)) this.#shared.openStreams.dec();
+    if (this.#shared.calls.remove(this)) this.#shared.openStreams.dec();
   }
 }

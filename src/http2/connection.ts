@@ -23,7 +23,7 @@ import { Output } from "./output.ts";
 import type { PagePool } from "./page-pool.ts";
 import { PREFACE, strangerOf } from "./preface.ts";
 import { ReceiveWindow } from "./receive-window.ts";
-import type { RequestHandler } from "./request.ts";
+import type { RequestHandler, RequestHeaders } from "./request.ts";
 import { checkTrailers, requestOf } from "./request-headers.ts";
 import { SendQueue } from "./send-queue.ts";
 import { DEFAULT_WINDOW_BYTES, HEADER_TABLE_BYTES, readSettings, writeSettings } from "./settings.ts";
@@ -397,7 +397,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
       else this.#writeReset(id, ErrorCode.NO_ERROR);
       return;
     }
-    const headers = requestOf(list);
+    const headers = (list.memo ??= requestOf(list)) as RequestHeaders | StreamError;
     if (headers instanceof StreamError || (endStream && (headers.contentLength ?? 0) > 0)) {
       this.#writeReset(id, ErrorCode.PROTOCOL_ERROR);
       this.#spend(Budget.PROVOKED_RESETS);
@@ -405,7 +405,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     }
     const windows = { send: this.#initialSendWindow, receive: this.#options.streamWindowBytes };
     const stream = new Stream(this, id, windows, headers.contentLength, this.#nowMs);
-    this.#streams.open.set(id, stream);
+    this.#streams.open.add(stream);
     this.#observer.streamOpened();
     stream.receiver = this.#context.handler(stream, headers);
     if (endStream) this.#endOfRequest(stream);
@@ -453,7 +453,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const difference = windowBytes - this.#initialSendWindow;
     this.#initialSendWindow = windowBytes;
     if (difference !== 0) {
-      for (const stream of this.#streams.open.values()) this.#growSendWindow(stream, difference);
+      for (const stream of this.#streams.open.toArray()) this.#growSendWindow(stream, difference);
     }
     this.#hasSettings = true;
     this.#output.frame(FrameType.SETTINGS, Flag.ACK, 0, NO_BYTES);
@@ -652,7 +652,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   #writeReset(id: number, code: ErrorCode): void {
     this.#observer.reset("sent", code);
     this.#output.number(FrameType.RST_STREAM, id, code);
-    if (!this.#streams.open.has(id)) this.#streams.remember(id, "reset by us");
+    if (this.#streams.open.get(id) === undefined) this.#streams.remember(id, "reset by us");
     this.#touch();
   }
 
@@ -680,7 +680,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
 
   #tellStreams(): void {
     const deadlineMs = this.#clock.now() + this.#options.ageGraceMs;
-    for (const stream of this.#streams.open.values()) if (stream.open) stream.receiver.goingAway(deadlineMs);
+    for (const stream of this.#streams.open.toArray()) if (stream.open) stream.receiver.goingAway(deadlineMs);
   }
 
   #fail(error: ConnectionError, reason: CloseReason): void {
@@ -706,7 +706,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   }
 
   #loseStreams(code: ErrorCode): void {
-    for (const stream of this.#streams.open.values()) stream.lose(code);
+    for (const stream of this.#streams.open.toArray()) stream.lose(code);
   }
 
   #incompleteSince(nowMs: number): number | undefined {

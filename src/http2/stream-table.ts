@@ -4,7 +4,7 @@
 // an error of the stream's; for one that has ended, of the connection's (RFC 9113 section 5.1). To tell them apart the last
 // resets are remembered, a bounded number of them; where that memory ends, a frame is given the benefit of the doubt.
 
-import type { Stream } from "./stream.ts";
+import { StreamMap } from "./stream-map.ts";
 
 const REMEMBERED_MAX = 256;
 
@@ -12,7 +12,7 @@ const REMEMBERED_MAX = 256;
 export type Closed = "ended" | "reset by us" | "reset by the client";
 
 export class StreamTable {
-  readonly open = new Map<number, Stream>();
+  readonly open = new StreamMap();
   /** The highest stream that the client has opened. */
   lastId = 0;
   readonly #reset = new Map<number, Closed>();
