@@ -227,7 +227,7 @@ test("no two metrics have one name, and every name is legal", () => {
   const names = scrapeDefinitions().map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
   for (const { name, type, labels } of scrapeDefinitions()) {
-    assert.match(name, /^(sluice|process|nodejs)_[a-z_]+$/);
+    assert.match(name, /^(sluice|process|nodejs)_[a-z0-9_]+$/);
     assert.equal(name.endsWith("_total"), type === "counter", name);
     for (const label of labels) assert.match(label, /^[a-z_]+$/);
   }

@@ -186,6 +186,16 @@ test("a handler that throws costs its own call, which gets INTERNAL without the 
   assert.equal(harness.ended(BIDI, "CANCELLED"), 1);
 });
 
+test("a handler that ends its call while it is opened hears nothing of the message", () => {
+  for (const path of [UNARY, BIDI]) {
+    const harness = new Harness();
+    harness.onOpen = (handler) => handler.end({ code: 7, message: "not you" });
+    const call = harness.open(path);
+    call.stream.arrive(framed("x"));
+    assert.deepEqual([call.stream.status, call.handler.heard], ["7", []]);
+  }
+});
+
 test("a handler hears that its connection is to end, if it wants to", () => {
   const harness = new Harness();
   const indifferent = harness.open(BIDI);

@@ -96,6 +96,21 @@ test("an inflated message waits while its call is paused, and the end behind it"
   balanced(harness, call);
 });
 
+test("an inflated message that waits alone comes after resume, and what arrives meanwhile comes behind it", async () => {
+  for (const behind of [false, true]) {
+    const harness = new Harness();
+    const call = harness.open(BIDI, GZIP);
+    call.stream.arrive(framed(gzipSync("a"), 1));
+    call.handler.pause();
+    await until(harness, () => harness.calls.heldBytes === 1);
+    call.handler.resume();
+    if (behind) call.stream.arrive(framed("b"));
+    harness.clock.runImmediates();
+    assert.deepEqual(call.handler.messages.map(String), behind ? ["a", "b"] : ["a"]);
+    balanced(harness, call);
+  }
+});
+
 test("a call that is cancelled while its messages are inflated gives everything back", async () => {
   const harness = new Harness();
   const calls = Array.from({ length: 20 }, () => harness.open(BIDI, GZIP));

@@ -188,6 +188,21 @@ test("a call that is ended while it is paused gives back what it held", () => {
   }
 });
 
+test("a call that ends while its trailers wait gives back the credit for what it held, exactly", () => {
+  const harness = new Harness();
+  const { stream, handler } = harness.open(BIDI);
+  handler.pause();
+  stream.arrive(Buffer.concat([framed("a"), framed("b"), framed("c")]));
+  handler.onMessage = () => handler.pause();
+  handler.resume();
+  harness.clock.runImmediates();
+  stream.arrive(framed("d"));
+  assert.deepEqual([handler.messages.map(String), stream.unconsumed], [["a"], 18]);
+  stream.unsentBytes = 100;
+  handler.end();
+  assert.equal(stream.unconsumed, 0);
+});
+
 test("a handler that ends its call in the middle of a chunk gets nothing more of it, held or not", () => {
   for (const held of [false, true]) {
     const harness = new Harness();

@@ -78,9 +78,10 @@ export class Handler implements CallHandler {
   }
 
   #hear(what: string): void {
+    // First, because what a handler throws is caught by the server.
+    this.heard.push(what);
     assert.ok(!this.#calling, "a handler is never called from within one of the methods it calls");
     assert.ok(!this.#over, `nothing comes after the end, but ${what} did`);
-    this.heard.push(what);
   }
 
   #do(act: () => void): void {
