@@ -35,10 +35,10 @@ export class LinkedList<T extends Linked<T>> {
     this.#last = member;
   }
 
-  /** Safe for a member that is in no list. */
-  remove(member: T): void {
+  /** @returns whether it was in the list. */
+  remove(member: T): boolean {
     const { previous, next } = member;
-    if (previous === undefined && next === undefined && this.#first !== member) return;
+    if (previous === undefined && next === undefined && this.#first !== member) return false;
     this.#size--;
     if (previous === undefined) this.#first = next;
     else previous.next = next;
@@ -46,6 +46,7 @@ export class LinkedList<T extends Linked<T>> {
     else next.previous = previous;
     member.previous = undefined;
     member.next = undefined;
+    return true;
   }
 
   /** The members as they are now. */

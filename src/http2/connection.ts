@@ -403,8 +403,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
       this.#spend(Budget.PROVOKED_RESETS);
       return;
     }
-    const windows = { send: this.#initialSendWindow, receive: this.#options.streamWindowBytes };
-    const stream = new Stream(this, id, windows, headers.contentLength, this.#nowMs);
+    const { streamWindowBytes } = this.#options;
+    const stream = new Stream(this, id, this.#initialSendWindow, streamWindowBytes, headers.contentLength, this.#nowMs);
     this.#streams.open.add(stream);
     this.#observer.streamOpened();
     stream.receiver = this.#context.handler(stream, headers);

@@ -71,14 +71,15 @@ export class Stream implements RequestStream {
   constructor(
     host: StreamHost,
     id: number,
-    windows: { readonly send: number; readonly receive: number },
+    sendWindow: number,
+    receiveWindow: number,
     contentLength: number | undefined,
     openedAtMs: number,
   ) {
     this.#host = host;
     this.id = id;
-    this.sendWindow = windows.send;
-    this.receiveWindow = windows.receive;
+    this.sendWindow = sendWindow;
+    this.receiveWindow = receiveWindow;
     this.#bodyLeft = contentLength;
     this.openedAtMs = openedAtMs;
   }

@@ -1,7 +1,7 @@
 // One client's batch on its way: what is settled of it, and who waits for the answer.
 
 import type { IngestError, Reason } from "../errors.ts";
-import type { EventFailure, PublishAnswer } from "../wire/publish-response.ts";
+import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
 /** What an acknowledgement means; the numbers are those of `sluice.v1.Durability`. */
@@ -37,12 +37,8 @@ export class Batch implements PublishAnswer {
   remaining = 0;
   stored = 0;
   failures: readonly EventFailure[] = NOT_LOST_ONE;
-  readonly placements = {
-    topics: [] as string[],
-    partitions: [] as number[],
-    firstOffsets: [] as number[],
-    counts: [] as number[],
-  };
+  placements: RunPlacement | undefined;
+  #lastPlacement: RunPlacement | undefined;
   /** True once the responder has been told. */
   settled = false;
 
@@ -65,9 +61,13 @@ export class Batch implements PublishAnswer {
   }
 
   place(topic: Topic, partition: number, firstOffset: number, count: number): void {
-    this.placements.topics.push(topic.name);
-    this.placements.partitions.push(partition);
-    this.placements.firstOffsets.push(firstOffset);
-    this.placements.counts.push(count);
+    const placement = { topic: topic.name, partition, firstOffset, count, next: undefined };
+    if (this.#lastPlacement === undefined) this.placements = placement;
+    else this.#lastPlacement.next = placement;
+    this.#lastPlacement = placement;
   }
+}
+
+interface RunPlacement extends Placement {
+  next: RunPlacement | undefined;
 }

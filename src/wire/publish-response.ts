@@ -21,19 +21,22 @@ export interface EventFailure {
   readonly retryable: boolean;
 }
 
-/** Where runs of events lie, column by column: no object for each. Topics are ASCII, because only legal names get this far. */
-export interface Placements {
-  readonly topics: readonly string[];
-  readonly partitions: readonly number[];
-  readonly firstOffsets: readonly number[];
-  readonly counts: readonly number[];
+/** Where a run of events lies, and the next one: most answers have one. Topics are ASCII, because only legal names get this far. */
+export interface Placement {
+  readonly topic: string;
+  readonly partition: number;
+  /** Not positive: not said. */
+  readonly firstOffset: number;
+  readonly count: number;
+  readonly next: Placement | undefined;
 }
 
 export interface PublishAnswer {
   readonly sequence: number | bigint;
   readonly stored: number;
   readonly failures: readonly EventFailure[];
-  readonly placements: Placements;
+  /** The first one. */
+  readonly placements: Placement | undefined;
   /** 1: REPLICATED, 2: PERSISTED. */
   readonly durability: number;
 }
@@ -62,9 +65,8 @@ function sizeOfAnswer(answer: PublishAnswer): number {
     const inner = sizeOfFailure(failure);
     size += 1 + sizeOfVarint(inner) + inner;
   }
-  const { topics } = answer.placements;
-  for (let i = 0; i < topics.length; i++) {
-    const inner = sizeOfPlacement(answer.placements, i);
+  for (let placement = answer.placements; placement !== undefined; placement = placement.next) {
+    const inner = sizeOfPlacement(placement);
     size += 1 + sizeOfVarint(inner) + inner;
   }
   return size + sizeOfField(answer.durability);
@@ -88,21 +90,19 @@ function writeAnswer(out: Buffer, position: number, answer: PublishAnswer): void
     at += out.write(failure.message, at, length, "utf8");
     at = writeField(out, at, 0x20, failure.retryable ? 1 : 0);
   }
-  const { topics, partitions, firstOffsets, counts } = answer.placements;
-  for (let i = 0; i < topics.length; i++) {
-    const topic = topics[i]!;
+  for (let placement = answer.placements; placement !== undefined; placement = placement.next) {
+    const { topic, partition, firstOffset, count } = placement;
     out[at++] = 0x22;
-    at = writeVarint(out, at, sizeOfPlacement(answer.placements, i));
+    at = writeVarint(out, at, sizeOfPlacement(placement));
     out[at++] = 0x0a;
     at = writeVarint(out, at, topic.length);
-    at += out.write(topic, at, "latin1");
-    at = writeField(out, at, 0x10, partitions[i]!);
-    const firstOffset = firstOffsets[i]!;
+    for (let i = 0; i < topic.length; i++) out[at++] = topic.charCodeAt(i);
+    at = writeField(out, at, 0x10, partition);
     if (firstOffset > 0) {
       out[at++] = 0x18;
       at = writeVarint53(out, at, firstOffset);
     }
-    at = writeField(out, at, 0x20, counts[i]!);
+    at = writeField(out, at, 0x20, count);
   }
   writeField(out, at, 0x28, answer.durability);
 }
@@ -119,16 +119,14 @@ function sizeOfFailure(failure: EventFailure): number {
   );
 }
 
-function sizeOfPlacement(placements: Placements, i: number): number {
-  const topic = placements.topics[i]!;
-  const firstOffset = placements.firstOffsets[i]!;
+function sizeOfPlacement({ topic, partition, firstOffset, count }: Placement): number {
   return (
     1 +
     sizeOfVarint(topic.length) +
     topic.length +
-    sizeOfField(placements.partitions[i]!) +
+    sizeOfField(partition) +
     (firstOffset > 0 ? 1 + sizeOfVarint53(firstOffset) : 0) +
-    sizeOfField(placements.counts[i]!)
+    sizeOfField(count)
   );
 }
 

@@ -8,6 +8,7 @@ import type { BatchSettler, SealedBatch, TopicInfo, TopicSource } from "../../sr
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
 import type { MetricSnapshot } from "../../src/telemetry/instruments.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { type PlacementRow, placementRows } from "../support/placements.ts";
 import { decode, type PlainRecord } from "../wire/records.ts";
 import { encodeRequest, type TestRequest } from "../wire/requests.ts";
 
@@ -174,9 +175,8 @@ export class Outcome implements Responder {
   }
 
   /** [topic, partition, first offset, count] of each placement. */
-  get placements(): (readonly [string, number, number, number])[] {
-    const { topics, partitions, firstOffsets, counts } = this.answer.placements;
-    return topics.map((topic, i) => [topic, partitions[i]!, firstOffsets[i]!, counts[i]!] as const);
+  get placements(): PlacementRow[] {
+    return placementRows(this.answer.placements);
   }
 }
 

@@ -10,6 +10,7 @@ import { Code, IngestError, Reason } from "../../src/errors.ts";
 import { type Batch, Durability, type Responder } from "../../src/ingest/batch.ts";
 import { type Flow, Session } from "../../src/ingest/session.ts";
 import { partitionOfKey } from "../../src/wire/murmur2.ts";
+import { placementRows } from "../support/placements.ts";
 import { encodeRequest, type TestEvent } from "../wire/requests.ts";
 import { Harness, microtasks, type Sent } from "./harness.ts";
 
@@ -331,7 +332,7 @@ class Stream implements Responder, Flow {
     assert.equal(new Set(failed).size, failed.length);
     for (const { index, reason } of batch.failures) assert.equal(reason !== Reason.REJECTED, wrong.has(index));
     for (const index of wrong) assert.ok(failed.includes(index));
-    const placed = batch.placements.counts.reduce((sum, count) => sum + count, 0);
+    const placed = placementRows(batch.placements).reduce((sum, [, , , count]) => sum + count, 0);
     assert.equal(placed, batch.durability === Durability.REPLICATED ? batch.stored : 0);
   }
 

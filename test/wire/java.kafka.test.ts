@@ -14,6 +14,7 @@ import { Session } from "../../src/ingest/session.ts";
 import { partitionOfKey } from "../../src/wire/murmur2.ts";
 import { direct } from "../kafka/support/harness.ts";
 import { javaConsume, type JavaRecord, kafkaTest } from "../support/kafka.ts";
+import { placementRows } from "../support/placements.ts";
 import { JAVA_VECTORS } from "./java-vectors.ts";
 import { encodeRequest, type TestEvent } from "./requests.ts";
 
@@ -155,7 +156,7 @@ kafkaTest("Java's consumer reads random events as they were sent, in order", asy
   // The placements say the same as the log.
   const counts = Array<number>(PARTITIONS).fill(0);
   for (const { placements } of answers) {
-    for (const [i, partition] of placements.partitions.entries()) counts[partition]! += placements.counts[i]!;
+    for (const [, partition, , count] of placementRows(placements)) counts[partition]! += count;
   }
   assert.deepEqual(
     counts,

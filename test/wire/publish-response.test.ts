@@ -4,6 +4,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { Reason } from "../../src/errors.ts";
 import { PublishResponseSchema, PublishStreamResponseSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
+import { linkPlacements, placementRows } from "../support/placements.ts";
 import { encodePublished, encodePublishResponse, type PublishAnswer } from "../../src/wire/publish-response.ts";
 
 const uint32 = fc.oneof(fc.nat(300), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
@@ -28,12 +29,7 @@ const answers: fc.Arbitrary<PublishAnswer> = fc.record({
   ),
   placements: fc
     .array(fc.tuple(topic, int32, fc.maxSafeInteger().map(Math.abs), uint32), { maxLength: 4 })
-    .map((rows) => ({
-      topics: rows.map(([topic]) => topic),
-      partitions: rows.map(([, partition]) => partition),
-      firstOffsets: rows.map(([, , firstOffset]) => firstOffset),
-      counts: rows.map(([, , , count]) => count),
-    })),
+    .map(linkPlacements),
   durability: fc.constantFrom(0, 1, 2),
 });
 
@@ -41,18 +37,17 @@ function assertSays(answer: PublishAnswer): void {
   const bytes = encodePublishResponse(answer);
   const { $unknown, ...decoded } = fromBinary(PublishResponseSchema, bytes);
   assert.equal($unknown, undefined);
-  const { topics, partitions, firstOffsets, counts } = answer.placements;
   assert.deepEqual(decoded, {
     $typeName: "sluice.v1.PublishResponse",
     sequence: BigInt(answer.sequence),
     stored: answer.stored,
     failures: answer.failures.map((failure) => ({ $typeName: "sluice.v1.EventFailure", ...failure })),
-    placements: topics.map((topic, i) => ({
+    placements: placementRows(answer.placements).map(([topic, partition, firstOffset, count]) => ({
       $typeName: "sluice.v1.Placement",
       topic,
-      partition: partitions[i],
-      firstOffset: BigInt(firstOffsets[i]!),
-      count: counts[i],
+      partition,
+      firstOffset: BigInt(firstOffset),
+      count,
     })),
     durability: answer.durability,
   });
@@ -66,18 +61,18 @@ test("an answer is decoded by the official library to what it says", () => {
 });
 
 test("zeros are left out", () => {
-  const placements = { topics: [], partitions: [], firstOffsets: [], counts: [] };
+  const placements = undefined;
   const nothing: PublishAnswer = { sequence: 0, stored: 0, failures: [], placements, durability: 0 };
   assert.equal(encodePublishResponse(nothing).length, 0);
   assert.deepEqual([...encodePublished(nothing)], [0x0a, 0]);
   assert.deepEqual([...encodePublishResponse({ ...nothing, durability: 2 })], [0x28, 2]);
-  const first = { topics: ["t"], partitions: [0], firstOffsets: [0], counts: [1] };
+  const first = linkPlacements([["t", 0, 0, 1]]);
   assert.deepEqual([...encodePublishResponse({ ...nothing, placements: first })], [0x22, 5, 0x0a, 1, 0x74, 0x20, 1]);
 });
 
 test("a message with half a surrogate pair still makes a valid answer", () => {
   const failure = { index: 0, reason: Reason.REJECTED, message: "half: \ud83d!", retryable: false };
-  const placements = { topics: [], partitions: [], firstOffsets: [], counts: [] };
+  const placements = undefined;
   const bytes = encodePublishResponse({ sequence: 1, stored: 0, failures: [failure], placements, durability: 1 });
   assert.equal(fromBinary(PublishResponseSchema, bytes).failures[0]!.message, "half: \ufffd!");
 });
