@@ -50,6 +50,10 @@ export interface ConnectionContext {
 const OUTPUT_HIGH_BYTES = 64 * 1024;
 /** With this much unsent and a socket that takes nothing, nothing more is read, so that no more answers come to be. */
 const OUTPUT_PAUSE_BYTES = 128 * 1024;
+/** RST_STREAM frames on streams that are closed already, beyond one for each request. */
+const LATE_RESETS_MAX = 1_000;
+/** A header list that is so many times as large as its block was not compressed, but made to be. */
+const HPACK_BOMB_RATIO = 10;
 /** How long a client may take to hang up once it was told to, or to answer the PING between the two GOAWAYs. */
 const LINGER_MS = 1_000;
 
@@ -90,6 +94,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   #answeredSincePing = false;
   #dataFramesSent = 0;
   #sizeUpdates = 0;
+  /** RST_STREAM frames on closed streams, less the requests that came since. */
+  #lateResets = 0;
   /** GOAWAY: said first without, then with the last stream that is taken. */
   #goingAway: "no" | "announced" | "final" = "no";
   #goingAwayAtMs = 0;
@@ -376,13 +382,17 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     }
     const stream = this.#streams.open.get(id);
     if (stream !== undefined) this.#trailers(stream, list, endStream);
-    else if (id > this.#streams.lastId) this.#request(id, list, endStream);
-    else this.#frameOnClosed(id);
+    else if (id > this.#streams.lastId) this.#request(id, list, endStream, end - start);
+    else {
+      this.#frameOnClosed(id);
+      this.#spend(Budget.PROVOKED_RESETS);
+    }
   }
 
-  #request(id: number, list: HeaderList, endStream: boolean): void {
+  #request(id: number, list: HeaderList, endStream: boolean, blockBytes: number): void {
     if (id > this.#lastTakenId) return;
     this.#streams.lastId = id;
+    if (this.#lateResets > 0) this.#lateResets--;
     if (this.#streams.open.size >= this.#options.streamsMax) {
       this.#writeReset(id, ErrorCode.REFUSED_STREAM);
       this.#spend(Budget.REFUSED_STREAMS);
@@ -391,7 +401,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     if (list.tooLarge) {
       this.#spend(Budget.LARGE_HEADER_LISTS);
       const detail = `a header list of more than ${this.#options.headerListBytesMax} bytes (GRPC_HEADER_LIST_BYTES_MAX)`;
-      this.#observer.attack("header_list_too_large", this.peer, detail);
+      const unfolded = this.#decoder.listBytes > HPACK_BOMB_RATIO * blockBytes;
+      this.#observer.attack(unfolded ? "hpack_bomb" : "header_list_too_large", this.peer, detail);
       this.#output.headers(id, TOO_LARGE, true);
       if (endStream) this.#touch();
       else this.#writeReset(id, ErrorCode.NO_ERROR);
@@ -426,8 +437,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     if (id === 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0");
     this.#spend(Budget.PRIORITIES);
     const stream = this.#streams.open.get(id);
-    if (end - start !== 5) this.#failFrame(stream, id, ErrorCode.FRAME_SIZE_ERROR);
-    else if (readUint31(buffer, start) === id) this.#failFrame(stream, id, ErrorCode.PROTOCOL_ERROR);
+    if (end - start !== 5) this.#failPriority(stream, id, ErrorCode.FRAME_SIZE_ERROR);
+    else if (readUint31(buffer, start) === id) this.#failPriority(stream, id, ErrorCode.PROTOCOL_ERROR);
   }
 
   #resetFrame(id: number, buffer: Buffer, start: number, end: number): void {
@@ -436,16 +447,27 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const code = readUint32(buffer, start);
     this.#observer.reset("received", code);
     const stream = this.#streams.open.get(id);
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      this.#lateReset();
+      return;
+    }
     if (stream.open) this.#spend(Budget.RESETS);
     this.#streams.remember(id, "reset by the client");
     stream.lose(code as ErrorCode);
+  }
+
+  /** It crossed the end of our answer, as grpc-go's do after each call that we end early; one for each request is honest. */
+  #lateReset(): void {
+    if (++this.#lateResets <= LATE_RESETS_MAX) return;
+    const message = `RST_STREAM on closed streams: ${LATE_RESETS_MAX} more than requests`;
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message, "rapid_reset");
   }
 
   #settingsFrame(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
     if (id !== 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream");
     if ((flags & Flag.ACK) !== 0) {
       if (end > start) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS is empty");
+      this.#spend(Budget.SETTINGS);
       return;
     }
     this.#spend(Budget.SETTINGS);
@@ -474,6 +496,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const payload = buffer.subarray(start, end);
     if ((flags & Flag.ACK) !== 0) {
       if (this.#goingAway === "announced" && payload.equals(GO_AWAY_PING)) this.#finaliseGoAway();
+      this.#spend(Budget.PINGS);
       return;
     }
     // A client may measure every answer.
@@ -643,10 +666,11 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     this.#spend(Budget.PROVOKED_RESETS);
   }
 
-  #failFrame(stream: Stream | undefined, id: number, code: ErrorCode): void {
-    if (stream !== undefined) stream.fail(code);
-    else this.#writeReset(id, code);
-    this.#spend(Budget.PROVOKED_RESETS);
+  /** PRIORITY may come on any stream, but none that is idle can be reset, and none that is closed needs it. */
+  #failPriority(stream: Stream | undefined, id: number, code: ErrorCode): void {
+    if (stream !== undefined) this.#failStream(stream, code);
+    else if (this.#streams.isIdle(id)) throw new ConnectionError(code, "PRIORITY that is wrong, on an idle stream");
+    else this.#spend(Budget.PROVOKED_RESETS);
   }
 
   #writeReset(id: number, code: ErrorCode): void {
