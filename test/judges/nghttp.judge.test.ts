@@ -1,0 +1,58 @@
+// nghttp2's client, which checks every frame that it gets, with the shapes of requests that gRPC's clients never send.
+
+import assert from "node:assert/strict";
+import { SUBJECTS } from "../interop/subjects.ts";
+import { judgeTest } from "./support/judge.ts";
+import { PUBLISH_PATH, requestFile, startJudged, storedExactly } from "./support/judged-service.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
+
+const GRPC = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
+
+interface Shape {
+  readonly title: string;
+  readonly args: readonly string[];
+  readonly requests?: number;
+}
+
+const SHAPES: readonly Shape[] = [
+  { title: "as it is, after PRIORITY frames for streams that never open", args: [] },
+  { title: "without PRIORITY", args: ["--no-dep"] },
+  { title: "padded frames", args: ["--padding=255"] },
+  { title: "a header block over CONTINUATION frames", args: ["--continuation"] },
+  { title: "trailers after the request", args: ["--trailer=x-checksum: 1"] },
+  { title: "an answer in windows of one byte", args: ["-w1", "-W1"] },
+  { title: "windows of the largest size", args: ["-w30", "-W30"] },
+  { title: "no dynamic tables", args: ["--header-table-size=0", "--encoder-header-table-size=0"] },
+  {
+    title: "a table that shrinks to nothing and grows again",
+    args: ["--header-table-size=0", "--header-table-size=8192"],
+  },
+  { title: "ten requests at once", args: ["-m10"], requests: 10 },
+];
+
+for (const { name } of SUBJECTS) {
+  judgeTest("nghttp", `nghttp publishes to ${name}`, async (nghttp, context) => {
+    await using folder = await temporaryFolder();
+    await using service = await startJudged(name);
+    const body = await requestFile(folder.path, 100);
+    let sent = 0;
+    for (const { title, args, requests = 1 } of SHAPES) {
+      await context.test(title, async () => {
+        const url = `http://${service.grpcAddress}${PUBLISH_PATH}`;
+        const { stdout } = await nghttp.passes(["-v", "-n", ...args, ...GRPC, "-d", body, url]);
+        assert.equal(stdout.match(/recv \(stream_id=\d+\) :status: 200$/gm)?.length, requests, stdout);
+        assert.equal(stdout.match(/recv \(stream_id=\d+\) grpc-status: 0$/gm)?.length, requests, stdout);
+        assert.doesNotMatch(stdout, /recv (?:RST_STREAM|GOAWAY)|\[INVALID/);
+        sent += requests;
+      });
+    }
+    await storedExactly(service, sent * 100);
+  });
+
+  judgeTest("nghttp", `${name} refuses requests of nghttp that are no gRPC, and goes on`, async (nghttp) => {
+    await using service = await startJudged(name);
+    const { stdout } = await nghttp.passes(["-v", "-n", `http://${service.grpcAddress}/`]);
+    assert.match(stdout, /recv \(stream_id=\d+\) :status: 4\d\d$/m);
+    assert.doesNotMatch(stdout, /recv GOAWAY/);
+  });
+}
