@@ -1,6 +1,8 @@
 // The servers that are judged: both that stand behind the port, each made by its constructor.
 
+import { systemClock } from "../../src/clock.ts";
 import { GrpcJsServer } from "../../src/grpc/grpc-js.ts";
+import { type NativeOptions, NativeServer } from "../../src/grpc/native/server.ts";
 import type { GrpcServer, Method } from "../../src/grpc/server.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
@@ -35,7 +37,44 @@ const grpcJs: Subject = {
     }),
 };
 
-export const SUBJECTS: readonly Subject[] = [grpcJs];
+const MIB = 1024 * 1024;
+
+/** The defaults of the service, but for the size of a message. */
+export const NATIVE_OPTIONS: NativeOptions = {
+  host: "127.0.0.1",
+  port: 0,
+  tls: undefined,
+  connectionsMax: 10_000,
+  streamsMax: 1_000,
+  streamWindowBytes: MIB / 4,
+  connectionWindowBytes: 2 * MIB,
+  headerListBytesMax: 16 * 1024,
+  unsentBytesMax: 4 * MIB,
+  handshakeTimeoutMs: 10_000,
+  headersTimeoutMs: 10_000,
+  stallTimeoutMs: 30_000,
+  keepaliveTimeMs: 60_000,
+  keepaliveTimeoutMs: 20_000,
+  idleMaxMs: 15 * 60_000,
+  ageMaxMs: 30 * 60_000,
+  ageGraceMs: 30_000,
+  messageBytesMax: MESSAGE_BYTES_MAX,
+  receiveBytesMax: 64 * MIB,
+  messageTimeoutMs: 30_000,
+};
+
+export const native: Subject = {
+  name: "native",
+  compression: true,
+  tls: true,
+  create: (methods, tls) => {
+    const dependencies = { log: silentLogger(), metrics: createMetrics(), clock: systemClock };
+    const options = tls === undefined ? {} : { tls: { ...tls, clientCa: undefined } };
+    return new NativeServer(dependencies, methods, { ...NATIVE_OPTIONS, ...options });
+  },
+};
+
+export const SUBJECTS: readonly Subject[] = [native, grpcJs];
 
 export interface RunningSubject extends AsyncDisposable {
   readonly port: number;
