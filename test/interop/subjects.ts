@@ -18,7 +18,6 @@ export interface Subject {
   readonly name: string;
   /** Compresses what a handler asks it to, and tells whether a message came compressed. */
   readonly compression: boolean;
-  readonly tls: boolean;
   create(methods: readonly Method[], tls: SubjectTls | undefined): GrpcServer;
 }
 
@@ -28,12 +27,12 @@ const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const grpcJs: Subject = {
   name: "grpc-js",
   compression: false,
-  tls: false,
-  create: (methods) =>
+  create: (methods, tls) =>
     new GrpcJsServer(silentLogger(), createMetrics(), methods, {
       host: "127.0.0.1",
       port: 0,
       messageBytesMax: MESSAGE_BYTES_MAX,
+      tls: tls && { ...tls, clientCa: undefined },
     }),
 };
 
@@ -66,11 +65,9 @@ export const NATIVE_OPTIONS: NativeOptions = {
 export const native: Subject = {
   name: "native",
   compression: true,
-  tls: true,
   create: (methods, tls) => {
     const dependencies = { log: silentLogger(), metrics: createMetrics(), clock: systemClock };
-    const options = tls === undefined ? {} : { tls: { ...tls, clientCa: undefined } };
-    return new NativeServer(dependencies, methods, { ...NATIVE_OPTIONS, ...options });
+    return new NativeServer(dependencies, methods, { ...NATIVE_OPTIONS, tls: tls && { ...tls, clientCa: undefined } });
   },
 };
 

@@ -50,6 +50,22 @@ for (const { name } of SUBJECTS) {
     const json = ["-H", "content-type: application/json", "--data", "{}"];
     const wrongType = await request(curl, folder.path, [...h2, ...json, `${base}${PUBLISH_PATH}`]);
     assert.match(wrongType.head, /^HTTP\/2 415 *$/m);
+    if (name === "native") assert.match(wrongType.body.toString(), /^This is a gRPC server: content-type has to be/);
     await storedExactly(service, 0);
   });
 }
+
+judgeTest(
+  "curl",
+  "native tells curl over HTTP/1.1 that this is HTTP/2, with or without asking for an upgrade",
+  async (curl) => {
+    await using folder = await temporaryFolder();
+    await using service = await startJudged("native");
+    const url = `http://${service.grpcAddress}/`;
+    for (const version of ["--http1.1", "--http2", "--http1.0"]) {
+      const { head, body } = await request(curl, folder.path, [version, url]);
+      assert.match(head, /^HTTP\/1\.1 4\d\d /m, version);
+      assert.match(body.toString(), /HTTP\/2/, version);
+    }
+  },
+);

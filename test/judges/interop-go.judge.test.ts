@@ -28,7 +28,7 @@ const CASES = [
 
 for (const subject of SUBJECTS) {
   judge(subject, "in plaintext");
-  if (subject.tls) judge(subject, "over TLS");
+  judge(subject, "over TLS");
 }
 
 function judge(subject: Subject, how: "in plaintext" | "over TLS"): void {

@@ -52,7 +52,7 @@ const SOAK = ["--soak_per_iteration_max_acceptable_latency_ms=20000", "--soak_ov
 
 for (const subject of SUBJECTS) {
   judge(subject, "in plaintext", subject.compression ? [...CASES, ...COMPRESSION_CASES] : CASES);
-  if (subject.tls) judge(subject, "over TLS", TLS_CASES);
+  judge(subject, "over TLS", TLS_CASES);
 }
 
 function judge(subject: Subject, how: "in plaintext" | "over TLS", cases: readonly string[]): void {

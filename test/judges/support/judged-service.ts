@@ -10,14 +10,20 @@ import {
   PublishResponseSchema,
   PublishRequestSchema,
 } from "../../../src/gen/sluice/v1/ingest_pb.js";
-import { eventually, type RunningService, startService } from "../../support/service.ts";
+import { eventually, logLines, type RunningService, startService } from "../../support/service.ts";
 
 export const TOPIC = "judged";
 export const PUBLISH_PATH = "/sluice.v1.EventIngest/Publish";
 
 /** @param server as in GRPC_SERVER. */
 export async function startJudged(server: string, env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
-  return await startService({ env: { GRPC_SERVER: server, ...env } });
+  const service = await startService({ env: { GRPC_SERVER: server, ...env } });
+  const listens = logLines(service.stderr()).find(({ msg }) => msg === "gRPC listens");
+  if (listens?.["server"] !== server) {
+    await service.stop();
+    throw new Error(`${server} is to be judged, and ${String(listens?.["server"])} listens`);
+  }
+  return service;
 }
 
 /** Resolves when the ledger has so many events as stored, all of them in the spool; the ledger's sums hold then. */
