@@ -26,7 +26,13 @@ import { ReceiveWindow } from "./receive-window.ts";
 import type { RequestHandler, RequestHeaders } from "./request.ts";
 import { checkTrailers, requestOf } from "./request-headers.ts";
 import { SendQueue } from "./send-queue.ts";
-import { DEFAULT_WINDOW_BYTES, HEADER_TABLE_BYTES, readSettings, writeSettings } from "./settings.ts";
+import {
+  DEFAULT_WINDOW_BYTES,
+  HEADER_TABLE_BYTES,
+  lowersHeaderTable,
+  readSettings,
+  writeSettings,
+} from "./settings.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Transport, TransportListener } from "./transport.ts";
@@ -58,6 +64,8 @@ const HPACK_BOMB_RATIO = 10;
 const LINGER_MS = 1_000;
 
 const NO_BYTES = new Uint8Array(0);
+/** A header block that begins with it makes the client's dynamic table empty (RFC 7541 section 6.3). */
+const EMPTY_TABLE = Buffer.from([0x20]);
 const TOO_LARGE = encodeHeaders([[":status", "431"]]);
 const KEEPALIVE_PING = Buffer.from("\u0001sluice\u0000", "latin1");
 const GO_AWAY_PING = Buffer.from("\u0002sluice\u0000", "latin1");
@@ -90,6 +98,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   #dataLength = 0;
   sendWindow: number = DEFAULT_WINDOW_BYTES;
   #initialSendWindow: number = DEFAULT_WINDOW_BYTES;
+  /** The client's dynamic table. */
+  #table: "as it began" | "to be emptied" | "emptied" = "as it began";
   /** Frames of answers went out since the last PING. */
   #answeredSincePing = false;
   #dataFramesSent = 0;
@@ -403,7 +413,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
       const detail = `a header list of more than ${this.#options.headerListBytesMax} bytes (GRPC_HEADER_LIST_BYTES_MAX)`;
       const unfolded = this.#decoder.listBytes > HPACK_BOMB_RATIO * blockBytes;
       this.#observer.attack(unfolded ? "hpack_bomb" : "header_list_too_large", this.peer, detail);
-      this.#output.headers(id, TOO_LARGE, true);
+      this.#writeHeaders(id, TOO_LARGE, true);
       if (endStream) this.#touch();
       else this.#writeReset(id, ErrorCode.NO_ERROR);
       return;
@@ -472,6 +482,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     }
     this.#spend(Budget.SETTINGS);
     const windowBytes = readSettings(buffer, start, end, this.#initialSendWindow);
+    // Told once: nothing is below a table of no bytes.
+    if (this.#table === "as it began" && lowersHeaderTable(buffer, start, end)) this.#table = "to be emptied";
     const difference = windowBytes - this.#initialSendWindow;
     this.#initialSendWindow = windowBytes;
     if (difference !== 0) {
@@ -552,7 +564,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
 
   writeHeaders(stream: Stream, block: Uint8Array, endStream: boolean): void {
     this.#answeredSincePing = true;
-    this.#output.headers(stream.id, block, endStream);
+    this.#writeHeaders(stream.id, block, endStream);
     this.#touch();
   }
 
@@ -671,6 +683,15 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     if (stream !== undefined) this.#failStream(stream, code);
     else if (this.#streams.isIdle(id)) throw new ConnectionError(code, "PRIORITY that is wrong, on an idle stream");
     else this.#spend(Budget.PROVOKED_RESETS);
+  }
+
+  #writeHeaders(id: number, block: Uint8Array, endStream: boolean): void {
+    if (this.#table === "to be emptied") {
+      this.#table = "emptied";
+      this.#output.headers(id, Buffer.concat([EMPTY_TABLE, block]), endStream);
+    } else {
+      this.#output.headers(id, block, endStream);
+    }
   }
 
   #writeReset(id: number, code: ErrorCode): void {
