@@ -1,10 +1,14 @@
 // grpcurl: the tool by which people try the service by hand. It knows the schema by reflection alone.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { SUBJECTS } from "../interop/subjects.ts";
+import { certificate } from "../support/certificate.ts";
 import type { RunningService } from "../support/service.ts";
 import { type JudgeProgram, judgeTest } from "./support/judge.ts";
 import { startJudged, storedExactly, TOPIC } from "./support/judged-service.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const SERVICE = "sluice.v1.EventIngest";
 
@@ -56,7 +60,37 @@ const batch = (sequence: number, events: number) => ({
   events: Array.from({ length: events }, (_, i) => ({ value: Buffer.from(`${sequence}/${i}`).toString("base64") })),
 });
 
+/** A service that asks clients for a certificate, and what a client needs that has one. */
+async function startWithMutualTls(name: string, folder: string) {
+  const [server, client] = [certificate(), certificate()];
+  const file = (of: string): string => join(folder, `${of}.pem`);
+  const contents = { ca: server.cert, key: server.key, "client-ca": client.cert, "client-key": client.key };
+  for (const [of, content] of Object.entries(contents)) await writeFile(file(of), content);
+  const service = await startJudged(name, {
+    GRPC_TLS_CERT_FILE: file("ca"),
+    GRPC_TLS_KEY_FILE: file("key"),
+    GRPC_TLS_CLIENT_CA_FILE: file("client-ca"),
+  });
+  return { service, trusts: ["-cacert", file("ca")], shows: ["-cert", file("client-ca"), "-key", file("client-key")] };
+}
+
 for (const { name } of SUBJECTS) {
+  judgeTest(
+    "grpcurl",
+    `grpcurl on ${name} over TLS is taken with a certificate, and refused without`,
+    async (program) => {
+      await using folder = await temporaryFolder();
+      const { service, trusts, shows } = await startWithMutualTls(name, folder.path);
+      await using _ = service;
+      const known = new Grpcurl(program, [...trusts, ...shows], service.grpcAddress);
+      assert.match(await known.passes([`${SERVICE}/Publish`], [batch(7, 3)]), /"stored": 3/);
+      const { code, stderr } = await program.run([...trusts, "-connect-timeout", "2", service.grpcAddress, "list"]);
+      assert.notEqual(code, 0);
+      assert.match(stderr, /Failed to dial/);
+      await storedExactly(service, 3);
+    },
+  );
+
   judge(name, "lists and describes the services", async (grpcurl) => {
     const services = (await grpcurl.passes(["list"])).trim().split("\n");
     assert.deepEqual(services, ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", SERVICE]);

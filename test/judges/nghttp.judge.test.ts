@@ -1,7 +1,10 @@
 // nghttp2's client, which checks every frame that it gets, with the shapes of requests that gRPC's clients never send.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { SUBJECTS } from "../interop/subjects.ts";
+import { certificate } from "../support/certificate.ts";
 import { judgeTest } from "./support/judge.ts";
 import { PUBLISH_PATH, requestFile, startJudged, storedExactly } from "./support/judged-service.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
@@ -33,7 +36,8 @@ const SHAPES: readonly Shape[] = [
 for (const { name } of SUBJECTS) {
   judgeTest("nghttp", `nghttp publishes to ${name}`, async (nghttp, context) => {
     await using folder = await temporaryFolder();
-    await using service = await startJudged(name);
+    // Those that need CONTINUATION frames make a list of 25 KB.
+    await using service = await startJudged(name, { GRPC_HEADER_LIST_BYTES_MAX: "64KiB" });
     const body = await requestFile(folder.path, 100);
     let sent = 0;
     for (const { title, args, requests = 1 } of SHAPES) {
@@ -49,6 +53,21 @@ for (const { name } of SUBJECTS) {
     await storedExactly(service, sent * 100);
   });
 
+  judgeTest("nghttp", `nghttp publishes to ${name} over TLS`, async (nghttp) => {
+    await using folder = await temporaryFolder();
+    const { cert, key } = certificate();
+    const [certFile, keyFile] = [join(folder.path, "cert.pem"), join(folder.path, "key.pem")];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+    await using service = await startJudged(name, { GRPC_TLS_CERT_FILE: certFile, GRPC_TLS_KEY_FILE: keyFile });
+    const body = await requestFile(folder.path, 100);
+    const url = `https://${service.grpcAddress}${PUBLISH_PATH}`;
+    const { stdout } = await nghttp.passes(["-v", "-n", "-y", ...GRPC, "-d", body, url]);
+    assert.match(stdout, /The negotiated protocol: h2$/m);
+    assert.match(stdout, /grpc-status: 0$/m);
+    await storedExactly(service, 100);
+  });
+
   judgeTest("nghttp", `${name} refuses requests of nghttp that are no gRPC, and goes on`, async (nghttp) => {
     await using service = await startJudged(name);
     const { stdout } = await nghttp.passes(["-v", "-n", `http://${service.grpcAddress}/`]);
@@ -56,3 +75,16 @@ for (const { name } of SUBJECTS) {
     assert.doesNotMatch(stdout, /recv GOAWAY/);
   });
 }
+
+judgeTest("nghttp", "native answers a header list over its limit with 431, and goes on", async (nghttp) => {
+  await using folder = await temporaryFolder();
+  await using service = await startJudged("native");
+  const body = await requestFile(folder.path, 1);
+  const url = `http://${service.grpcAddress}${PUBLISH_PATH}`;
+  const args = ["-v", "-n", ...GRPC, "-d", body, url];
+  const { stdout } = await nghttp.passes(["--continuation", ...args]);
+  assert.match(stdout, /recv \(stream_id=\d+\) :status: 431$/m);
+  assert.doesNotMatch(stdout, /recv GOAWAY/);
+  assert.match((await nghttp.passes(args)).stdout, /grpc-status: 0$/m);
+  await storedExactly(service, 1);
+});
