@@ -3,9 +3,17 @@
 // Closed loop: at once, so the load is what the server can take. Open loop: at fixed times, whatever the server does, and a
 // request's latency counts from when it was due; otherwise a server that stalls would stop the clock on itself (coordinated
 // omission). Due times that find no free caller wait here.
+//
+// Free callers take turns, so an open loop uses all of its connections and streams alike, however few requests are on their
+// way at a time. And requests leave one by one: a timer's resolution of a millisecond would send what is due in bursts, and
+// then the size of the bursts decides what a request costs the server. Hence short sleeps between turns of the event loop,
+// which is worth a few per cent of a core; a spinning loop would take a whole one from the server.
+
+import { Fifo } from "./fifo.ts";
 
 const DUE_MAX = 100_000;
-const TICK_MS = 1;
+/** Answers are not seen while the loop sleeps, so this is also how much too late they may be stamped. */
+const SLEEP_MS_MAX = 0.2;
 
 /** Somebody who can have one request on its way. */
 export interface Sender {
@@ -15,12 +23,10 @@ export interface Sender {
 
 export class Pacer {
   readonly #intervalMs: number;
-  readonly #idle: Sender[] = [];
-  /** Due times as a queue: `#due` from `#dueHead` on. */
-  #due: number[] = [];
-  #dueHead = 0;
+  readonly #idle = new Fifo<Sender>();
+  readonly #due = new Fifo<number>();
+  readonly #never = new Int32Array(new SharedArrayBuffer(4));
   #nextDueMs = 0;
-  #timer: NodeJS.Timeout | undefined;
   #dropped = 0;
   #stopped = false;
 
@@ -37,33 +43,39 @@ export class Pacer {
   start(): void {
     if (this.#intervalMs === 0) return;
     this.#nextDueMs = performance.now();
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#tick();
   }
 
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#timer);
   }
 
   /** The sender has nothing on its way any more. */
   free(sender: Sender): void {
     if (this.#stopped) return;
-    if (this.#intervalMs === 0) sender.send(performance.now());
-    else if (this.#dueHead < this.#due.length) sender.send(this.#due[this.#dueHead++]!);
-    else this.#idle.push(sender);
+    if (this.#intervalMs === 0) return sender.send(performance.now());
+    const dueMs = this.#due.shift();
+    if (dueMs === undefined) this.#idle.push(sender);
+    else sender.send(dueMs);
   }
 
   #tick(): void {
+    if (this.#stopped) return;
     const now = performance.now();
-    if (this.#dueHead > DUE_MAX) {
-      this.#due = this.#due.slice(this.#dueHead);
-      this.#dueHead = 0;
-    }
     for (; this.#nextDueMs <= now; this.#nextDueMs += this.#intervalMs) {
-      const sender = this.#idle.pop();
+      const sender = this.#idle.shift();
       if (sender !== undefined) sender.send(this.#nextDueMs);
-      else if (this.#due.length - this.#dueHead < DUE_MAX) this.#due.push(this.#nextDueMs);
+      else if (this.#due.length < DUE_MAX) this.#due.push(this.#nextDueMs);
       else this.#dropped++;
     }
+    // Connections write at the end of the turn in which they were given something, so the sleep comes after that.
+    setImmediate(() => this.#sleep());
+  }
+
+  #sleep(): void {
+    if (this.#stopped) return;
+    const ms = Math.min(this.#nextDueMs - performance.now(), SLEEP_MS_MAX);
+    if (ms > 0) Atomics.wait(this.#never, 0, 0, ms);
+    setImmediate(() => this.#tick());
   }
 }
