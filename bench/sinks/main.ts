@@ -11,6 +11,6 @@ import { createSink, SINK_SERVERS } from "./sink.ts";
 const { values } = parseArgs({ options: { server: { type: "string", default: "native" } } });
 const server = SINK_SERVERS.find((name) => name === values.server);
 if (server === undefined) throw new Error(`--server: give ${SINK_SERVERS.join(", ")}, not "${values.server}"`);
-const sink = createSink(server, process.env);
+const sink = await createSink(server, process.env);
 await sink.start();
 console.error(JSON.stringify({ msg: "ready", grpc: formatAddress(sink.address) }));

@@ -18,11 +18,11 @@ export interface Sink {
 }
 
 /** @throws Error for an option of the service that is wrong, one line each. */
-export function createSink(server: SinkServer, env: Readonly<Record<string, string | undefined>>): Sink {
+export async function createSink(server: SinkServer, env: Readonly<Record<string, string | undefined>>): Promise<Sink> {
   const own = server === "http2" ? {} : { GRPC_SERVER: server };
   const loaded = loadConfig({ ...env, ...own });
   if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
   const { config } = loaded;
   if (server === "http2") return new NodeHttp2Sink(config.grpcListen.host, config.grpcListen.port);
-  return realEnvironment.createServer(METHODS, silentLogger(), createMetrics(), config);
+  return await realEnvironment.createServer(METHODS, silentLogger(), createMetrics(), config);
 }
