@@ -8,7 +8,7 @@ const COLUMNS: readonly {
   readonly text: (point: CurvePoint) => string;
 }[] = [
   { title: "µs/request", width: 12, text: ({ micros }) => micros.toFixed(1) },
-  { title: "ratio (rounds)", width: 22, text: ({ ratio }) => formatRatio(ratio) },
+  { title: "ratio (rounds)", width: 25, text: ({ ratio }) => formatRatio(ratio) },
   { title: "requests/s", width: 12, text: ({ requests_per_s }) => whole(requests_per_s) },
   { title: "p50 ms", width: 10, text: ({ p50_ms }) => p50_ms.toFixed(2) },
   { title: "p99 ms", width: 10, text: ({ p99_ms }) => p99_ms.toFixed(2) },
