@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import test from "node:test";
 import { connect as connectTls } from "node:tls";
-import { certificate } from "../../kafka/support/certificate.ts";
+import { certificate } from "../../support/certificate.ts";
 import { UNARY } from "../support/echo.ts";
 import { data, headers, PREFACE, settings } from "../support/frames.ts";
 import { callBlock, message } from "../support/grpc.ts";
