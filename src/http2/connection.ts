@@ -186,6 +186,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const nowMs = this.#clock.monotonic();
     this.#nowMs = nowMs;
     if (this.#phase === "closed") return;
+    this.#streams.open.shrink();
     if (this.#phase === "closing") {
       if (nowMs - this.#closingAtMs > LINGER_MS) this.#transport.destroy();
       return;
