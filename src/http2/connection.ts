@@ -679,11 +679,15 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     this.#spend(Budget.PROVOKED_RESETS);
   }
 
-  /** PRIORITY may come on any stream, but none that is idle can be reset, and none that is closed needs it. */
+  /** PRIORITY may come on any stream, but none that is idle can be reset. */
   #failPriority(stream: Stream | undefined, id: number, code: ErrorCode): void {
-    if (stream !== undefined) this.#failStream(stream, code);
-    else if (this.#streams.isIdle(id)) throw new ConnectionError(code, "PRIORITY that is wrong, on an idle stream");
-    else this.#spend(Budget.PROVOKED_RESETS);
+    if (stream !== undefined) {
+      this.#failStream(stream, code);
+      return;
+    }
+    if (this.#streams.isIdle(id)) throw new ConnectionError(code, "PRIORITY that is wrong, on an idle stream");
+    this.#writeReset(id, code);
+    this.#spend(Budget.PROVOKED_RESETS);
   }
 
   #writeHeaders(id: number, block: Uint8Array, endStream: boolean): void {
