@@ -12,8 +12,12 @@ import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, type Target } from "./tar
 
 export interface Case {
   readonly chunks: readonly Buffer[];
-  /** The bytes are those of a real client: every request of it has to be answered. */
+  /** The bytes are those of a real client: every request of it has to be answered, and well, */
   readonly honest: boolean;
+  /** but for calls of methods that do not exist, on these streams. */
+  readonly unimplemented: readonly number[];
+  /** The connection is lost after so many chunks, whatever is under way. */
+  readonly lostAfter: number | undefined;
   /** Undefined: the socket takes everything at once, and nothing happens between chunks. */
   readonly chance: Chance | undefined;
 }
@@ -95,7 +99,8 @@ class MemoryTransport implements Transport {
 }
 
 /** Runs a case. @throws Violation, or whatever the server throws. */
-export function runCase(target: Target, { chunks, honest, chance }: Case): Outcome {
+export function runCase(target: Target, each: Case): Outcome {
+  const { chunks, chance, lostAfter } = each;
   const client = new ClientModel();
   const output = new OutputReader(client);
   const transport = new MemoryTransport(output, () => chance?.hit(PENDING_WRITE_PROBABILITY) === true);
@@ -103,7 +108,7 @@ export function runCase(target: Target, { chunks, honest, chance }: Case): Outco
   const run = { target, client, output, transport, connection };
   let outcome: Outcome;
   try {
-    for (const chunk of chunks) {
+    for (const chunk of chunks.slice(0, lostAfter)) {
       if (transport.destroyed) break;
       if (transport.paused) settle(run);
       if (transport.paused) throw new Violation("the client is stopped, though everything that was written has left");
@@ -112,16 +117,18 @@ export function runCase(target: Target, { chunks, honest, chance }: Case): Outco
       if (chance?.hit(TURN_PROBABILITY) === true) target.clock.runImmediates();
       if (transport.busy && chance?.hit(TURN_PROBABILITY) === true) drain(run);
     }
-    settle(run);
-    check(run, honest);
+    if (lostAfter === undefined) {
+      settle(run);
+      check(run, each);
+    }
     outcome = outcomeOf(client, output);
   } finally {
-    finish(run, chance);
+    finish(run, chance, lostAfter !== undefined);
   }
   throwIfViolated(run);
   target.assertSound();
   target.assertClean();
-  output.finish();
+  if (lostAfter === undefined) output.finish();
   return outcome;
 }
 
@@ -153,8 +160,13 @@ function throwIfViolated({ transport }: Run): void {
 }
 
 /** The client hangs up, or time passes until the server does. Nothing that it throws hides what was found before. */
-function finish(run: Run, chance: Chance | undefined): void {
+function finish(run: Run, chance: Chance | undefined, isLost: boolean): void {
   const { connection, target, transport } = run;
+  if (isLost) {
+    connection.closed();
+    settle(run);
+    return;
+  }
   const how = chance?.below(40) ?? 0;
   if (how === 0 && chance !== undefined) {
     for (let i = 0; i < 100 && !transport.ended && !transport.destroyed; i++) {
@@ -171,21 +183,48 @@ function finish(run: Run, chance: Chance | undefined): void {
   settle(run);
 }
 
-function check(run: Run, honest: boolean): void {
+function check(run: Run, { honest, unimplemented }: Case): void {
   const { client, output, target, transport } = run;
   throwIfViolated(run);
   target.assertSound();
   if (honest && output.goaway !== undefined)
     throw new Violation(`GOAWAY ${output.goaway.code}: ${output.goaway.debug}`);
   const isOver = (): boolean => output.goaway !== undefined || transport.ended || transport.destroyed || output.isHttp1;
+  if (client.broken !== undefined && !output.isHttp1 && (output.goaway?.code ?? 0) === 0) {
+    throw new Violation(`${client.broken}, and the connection goes on`);
+  }
   if (!isOver() && client.atBoundary) {
+    checkProgress(run);
     open(run);
     throwIfViolated(run);
     if (!isOver()) checkLiveness(run);
   }
   client.takeUnfinished();
   for (const [id, answer] of output.streams) checkAnswer(id, answer, client.streams.get(id), honest);
+  if (honest) checkStatuses(run, unimplemented);
   if (!isOver() && client.atBoundary) checkCredit(run);
+}
+
+/** What is not sent is held back by a window. */
+function checkProgress({ client, output }: Run): void {
+  if (output.bodyBytes >= client.granted) return;
+  for (const [id, stream] of client.streams) {
+    const answer = output.streams.get(id);
+    if (!stream.ended || stream.reset || answer?.over === true) continue;
+    const sent = answer?.bodyBytes ?? 0;
+    const allowed = client.initialWindow + stream.granted;
+    if (sent < allowed) throw new Violation(`stream ${id} has a window of ${allowed}, and is sent ${sent} bytes`);
+  }
+}
+
+/** Every call of an honest client ends well. */
+function checkStatuses({ client, output }: Run, unimplemented: readonly number[]): void {
+  for (const [id, stream] of client.streams) {
+    if (stream.reset || !stream.ended) continue;
+    const status = output.streams.get(id)?.fields.get("grpc-status");
+    const expected = unimplemented.includes(id) ? "12" : "0";
+    if (status !== expected) throw new Violation(`stream ${id} ends with status ${status}, not ${expected}`);
+  }
 }
 
 /** Opens all windows, so that nothing is held back for want of them. */
@@ -230,7 +269,8 @@ function checkAnswer(id: number, answer: StreamOutput, request: StreamModel | un
   if (answered.length === 0 && !ok && !honest) return;
   if (request === undefined) throw new Violation(`an answer on stream ${id}, which nobody opened`);
   const sent: Buffer[] = [];
-  for (const each of request.messages) {
+  const { messages, isWhole } = request.content;
+  for (const each of messages) {
     const bytes = inflated(each);
     if (bytes === undefined) break;
     sent.push(bytes);
@@ -246,12 +286,10 @@ function checkAnswer(id: number, answer: StreamOutput, request: StreamModel | un
       each.map((bytes) => JSON.stringify(bytes.toString("latin1"))).join();
     throw new Violation(`stream ${id} was sent ${text(sent)} and is answered ${text(answered)}`);
   }
+  if (ok && !isWhole) throw new Violation(`stream ${id} is answered OK, and its request ends inside a message`);
   if (ok && !request.ended) throw new Violation(`stream ${id} is answered OK before its request has ended`);
   if (ok && !rules.some((rule) => isPrefix(rule) && rule.length === answered.length)) {
     throw new Violation(`stream ${id} is answered OK with ${answered.length} messages of ${sent.length}`);
-  }
-  if (honest && answer.ended && answer.fields.get("grpc-status") === undefined) {
-    throw new Violation(`stream ${id} has no status`);
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Frame,
   FrameSplitter,
   HEAD_BYTES,
+  PAYLOAD_BYTES_MAX,
   PREFACE,
   Setting,
   Type,
@@ -30,17 +31,18 @@ export class StreamModel {
   /** By WINDOW_UPDATE. */
   granted = 0;
 
-  /** The messages that were sent whole. */
-  get messages(): readonly SentMessage[] {
+  /** The messages that were sent whole, and whether there is nothing else. */
+  get content(): { readonly messages: readonly SentMessage[]; readonly isWhole: boolean } {
     const body = Buffer.concat(this.parts);
     const messages: SentMessage[] = [];
-    for (let at = 0; body.length - at >= 5;) {
+    let at = 0;
+    while (body.length - at >= 5) {
       const end = at + 5 + body.readUInt32BE(at + 1);
       if (end > body.length) break;
       messages.push({ compressed: body[at] === 1, bytes: body.subarray(at + 5, end) });
       at = end;
     }
-    return messages;
+    return { messages, isWhole: at === body.length };
   }
 }
 
@@ -49,23 +51,30 @@ export class ClientModel {
   /** Of the connection, by WINDOW_UPDATE, and what every connection has. */
   granted = WINDOW_BYTES;
   /** The largest of the initial windows that were said so far, for answers may have been under way when it shrank. */
+  initialWindowMax = WINDOW_BYTES;
+  /** The one that holds now. */
   initialWindow = WINDOW_BYTES;
   counted = 0;
   pings = 0;
   settings = 0;
-  /** Something was said that a well-behaved client does not say, so an answer may be an error. */
-  inHeaderBlock = false;
+  /** The stream whose header block is open; 0: none. */
+  blockId = 0;
+  /** A rule was broken that has to end the connection. */
+  broken: string | undefined;
   readonly #splitter = new FrameSplitter();
   #preface = 0;
   #settled = false;
 
   /** Nothing is half said. */
   get atBoundary(): boolean {
-    return this.#preface === PREFACE.length && this.#splitter.rest.length === 0 && !this.inHeaderBlock;
+    return this.#preface === PREFACE.length && this.#splitter.rest.length === 0 && this.blockId === 0;
   }
 
   push(bytes: Buffer): void {
     const skipped = Math.min(bytes.length, PREFACE.length - this.#preface);
+    if (!bytes.subarray(0, skipped).equals(PREFACE.subarray(this.#preface, this.#preface + skipped))) {
+      this.broken ??= "no preface";
+    }
     this.#preface += skipped;
     for (const frame of this.#splitter.push(Buffer.from(bytes.subarray(skipped)))) this.#frame(frame);
   }
@@ -73,14 +82,15 @@ export class ClientModel {
   #frame(frame: Frame): void {
     const { type, flags, payload } = frame;
     const id = frame.id & 0x7fffffff;
+    this.broken ??= this.#ruleBroken(frame, id);
     switch (type) {
       case Type.HEADERS:
-        this.inHeaderBlock = (flags & Flag.END_HEADERS) === 0;
+        this.blockId = flags & Flag.END_HEADERS ? 0 : id;
         if (!this.streams.has(id)) this.streams.set(id, new StreamModel());
         if (flags & Flag.END_STREAM) this.#end(id);
         break;
       case Type.CONTINUATION:
-        if (flags & Flag.END_HEADERS) this.inHeaderBlock = false;
+        if (flags & Flag.END_HEADERS) this.blockId = 0;
         break;
       case Type.DATA:
         this.#data(id, frame);
@@ -101,6 +111,29 @@ export class ClientModel {
         break;
       }
     }
+  }
+
+  /** Rules whose breach is an error of the connection, whatever else was said. */
+  #ruleBroken({ type, flags, payload }: Frame, id: number): string | undefined {
+    const { length } = payload;
+    if (length > PAYLOAD_BYTES_MAX) return "a frame that is too large";
+    if (this.blockId !== 0 && (type !== Type.CONTINUATION || id !== this.blockId)) return "a frame in a header block";
+    if (this.blockId === 0 && type === Type.CONTINUATION) return "CONTINUATION without HEADERS";
+    if (!this.#settled && (type !== Type.SETTINGS || flags & Flag.ACK)) return "no SETTINGS at first";
+    const ofStream: readonly number[] = [Type.DATA, Type.HEADERS, Type.PRIORITY, Type.RST_STREAM];
+    if (id === 0 && ofStream.includes(type)) return "a frame of a stream on stream 0";
+    const ofConnection: readonly number[] = [Type.SETTINGS, Type.PING, Type.GOAWAY];
+    if (id !== 0 && ofConnection.includes(type)) return "a frame of the connection on a stream";
+    if (type === Type.HEADERS && id % 2 === 0) return "a stream that no client opens";
+    const isIdle = !this.streams.has(id) && id > Math.max(0, ...this.streams.keys());
+    if (isIdle && (type === Type.DATA || type === Type.RST_STREAM)) return "a frame on an idle stream";
+    if (type === Type.PUSH_PROMISE) return "PUSH_PROMISE";
+    const lengths: Partial<Record<number, number>> = { [Type.PING]: 8, [Type.RST_STREAM]: 4, [Type.WINDOW_UPDATE]: 4 };
+    if (lengths[type] !== undefined && lengths[type] !== length) return "a length that is not the type's";
+    if (type === Type.SETTINGS && (length % 6 !== 0 || (flags & Flag.ACK && length > 0))) {
+      return "SETTINGS of a wrong length";
+    }
+    return undefined;
   }
 
   #data(id: number, frame: Frame): void {
@@ -138,7 +171,8 @@ export class ClientModel {
       if (payload.readUInt16BE(at) !== Setting.INITIAL_WINDOW_SIZE) continue;
       const value = payload.readUInt32BE(at + 2);
       // The first settings come before any stream.
-      this.initialWindow = this.#settled || this.streams.size > 0 ? Math.max(this.initialWindow, value) : value;
+      this.initialWindow = value;
+      this.initialWindowMax = this.#settled ? Math.max(this.initialWindowMax, value) : value;
     }
     this.#settled = true;
   }

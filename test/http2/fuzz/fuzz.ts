@@ -12,6 +12,8 @@ import { Target } from "./target.ts";
 /** Random cuts of each recording. */
 const RANDOM_CUTS = 200;
 const PIECES_MAX = 8;
+/** Of changed cases: that the connection is lost in the middle of everything. */
+const LOST_PROBABILITY = 0.15;
 
 interface Source {
   readonly recording: Recording;
@@ -21,13 +23,10 @@ interface Source {
   readonly count: number;
 }
 
-export interface Prepared {
+export interface Prepared extends Case {
   /** For people. */
   readonly what: string;
-  readonly chunks: readonly Buffer[];
   readonly recording: Recording;
-  readonly honest: boolean;
-  readonly chance: Chance | undefined;
 }
 
 export class Fuzzer {
@@ -60,12 +59,14 @@ export class Fuzzer {
       const { recording, frames } = random.pick(this.#sources);
       const bytes = mutated(frames, random, this.#frames);
       const chunks = random.hit(0.3) ? [bytes] : cutAtRandom(bytes, random);
-      return { what: `${recording.name}, changed`, chunks, recording, honest: false, chance: random };
+      const lostAfter = random.hit(LOST_PROBABILITY) ? 1 + random.below(chunks.length) : undefined;
+      const base = { recording, honest: false, unimplemented: [], lostAfter };
+      return { ...base, what: `${recording.name}, changed`, chunks, chance: random };
     }
     const { recording } = source;
-    const { bytes } = recording;
+    const { bytes, unimplemented } = recording;
     const at = number - source.first;
-    const base = { recording, honest: true };
+    const base = { recording, honest: true, unimplemented, lostAfter: undefined };
     if (at < bytes.length) {
       const chunks = [bytes.subarray(0, at), bytes.subarray(at)].filter(({ length }) => length > 0);
       // Every other one with an end of turn where it is cut.
@@ -81,14 +82,16 @@ export class Fuzzer {
   /** @throws what is wrong. */
   run(number: number): void {
     const prepared = this.prepare(number);
-    const outcome = runCase(this.#target, prepared satisfies Case);
+    const outcome = runCase(this.#target, prepared);
     if (prepared.honest) assertSame(outcome, this.#outcomeOfWhole(prepared.recording));
   }
 
   #outcomeOfWhole(recording: Recording): Outcome {
     let outcome = this.#whole.get(recording);
     if (outcome === undefined) {
-      outcome = runCase(this.#target, { chunks: [recording.bytes], honest: true, chance: undefined });
+      const { bytes, unimplemented } = recording;
+      const whole = { chunks: [bytes], honest: true, unimplemented, lostAfter: undefined, chance: undefined };
+      outcome = runCase(this.#target, whole);
       this.#whole.set(recording, outcome);
     }
     return outcome;

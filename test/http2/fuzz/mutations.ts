@@ -109,6 +109,10 @@ const MUTATIONS: readonly Mutation[] = [
     replace(frames, anyIndex(frames, chance), (bytes) => {
       bytes.writeUInt32BE(anyId(frames, chance) >>> 0, 5);
     }),
+  (frames, chance) =>
+    replace(frames, anyIndex(frames, chance), (bytes) => {
+      bytes[5]! ^= 0x80;
+    }),
   // Whole frames.
   (frames, chance) => void frames.splice(anyIndex(frames, chance), 1),
   (frames, chance) => {

@@ -30,6 +30,8 @@ export class StreamOutput {
 
   /** Whole messages; what is left of the body when the stream was reset is no message. */
   get messages(): Buffer[] {
+    // What is no call is answered with a text.
+    if (this.fields.get(":status") !== "200") return [];
     const body = Buffer.concat(this.body);
     if (this.ended) return messagesOf(body);
     let whole = 0;
@@ -53,7 +55,8 @@ export class OutputReader {
   readonly #splitter = new FrameSplitter();
   readonly #decoder = new HpackDecoder();
   #block: { readonly id: number; readonly end: boolean; readonly parts: Buffer[] } | undefined;
-  #bodyBytes = 0;
+  /** Of DATA, on all streams. */
+  bodyBytes = 0;
   #pings = 0;
   #acks = 0;
   #count = 0;
@@ -172,11 +175,11 @@ export class OutputReader {
     if (stream.blocks.length === 0) this.#fail(frame, "DATA before HEADERS");
     stream.body.push(contentOf(frame));
     stream.bodyBytes += payload.length;
-    this.#bodyBytes += payload.length;
+    this.bodyBytes += payload.length;
     if (payload.length > 0) {
-      const allowed = this.#client.initialWindow + this.#client.streams.get(id)!.granted;
+      const allowed = this.#client.initialWindowMax + this.#client.streams.get(id)!.granted;
       if (stream.bodyBytes > allowed) this.#fail(frame, `${stream.bodyBytes} bytes into a window of ${allowed}`);
-      if (this.#bodyBytes > this.#client.granted) this.#fail(frame, "more than the connection's window");
+      if (this.bodyBytes > this.#client.granted) this.#fail(frame, "more than the connection's window");
     }
     if (flags & Flag.END_STREAM) stream.ended = true;
   }

@@ -109,7 +109,7 @@ async function nodeHttp2(port: number): Promise<void> {
   await Promise.all([
     call(STREAM, ["node-stream-a-0", "node-stream-a-1"]),
     call(JOIN, ["node-join-0", "node-join-1", "node-join-2"]),
-    call(STREAM, ["node-long ".repeat(60)]),
+    call(STREAM, ["node-long ".repeat(60).trim()]),
   ]);
   session.settings({ initialWindowSize: 1000 });
   await call("/test.Echo/Missing", ["node-missing"]);

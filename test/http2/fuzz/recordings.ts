@@ -21,24 +21,28 @@ import {
   windowUpdate,
 } from "../support/frames.ts";
 import { callBlock, callFields, message } from "../support/grpc.ts";
-import { indexed, indexing, literal, neverIndexed, tableSize } from "../support/hpack.ts";
+import { indexed, indexing, literal, literals, neverIndexed, tableSize } from "../support/hpack.ts";
 import { PAUSING } from "./methods.ts";
 
 export interface Recording {
   readonly name: string;
   readonly bytes: Buffer;
+  /** Streams with calls of methods that do not exist. */
+  readonly unimplemented: readonly number[];
 }
 
 const real = ["grpc-js", "node-http2", "grpc-go", "curl"].map((name) => ({
   name,
   bytes: readFileSync(join(import.meta.dirname, "recordings", `${name}.bin`)),
+  unimplemented: name === "node-http2" ? [9] : [],
 }));
 
 const CANCEL = 8;
 
 /** A row of frames after the preface. */
 function made(name: string, entries: readonly (readonly [number, number])[], ...frames: readonly Buffer[]): Recording {
-  return { name, bytes: Buffer.concat([PREFACE, settings(entries), settingsAck(), ...frames]) };
+  const bytes = Buffer.concat([PREFACE, settings(entries), settingsAck(), ...frames]);
+  return { name, bytes, unimplemented: name === "endings" ? [1] : [] };
 }
 
 /** Fields that enter the dynamic table, and the same fields taken from it (the newest has index 62). */
@@ -67,6 +71,19 @@ function interleaved(...rows: readonly (readonly Buffer[])[]): Buffer {
 const GZIP = [["grpc-encoding", "gzip"]] as const;
 const zipped = (text: string): Buffer => message(gzipSync(text, { level: 9 }), true);
 const table = tableBlocks(UNARY);
+
+/** The other fields of a call than its path. */
+const pathless = literals(callFields("").filter(([name]) => name !== ":path"));
+/** A block whose path is the newest entry of the dynamic table, whatever that is. */
+const newestPath = Buffer.concat([indexed(62), pathless]);
+const insertPath = (path: string): Buffer => Buffer.concat([indexing(":path", path), pathless]);
+
+/** The reserved bit of a frame's stream, set. */
+function withReservedBit(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[5]! |= 0x80;
+  return copy;
+}
 
 const synthetic: readonly Recording[] = [
   made(
@@ -104,6 +121,28 @@ const synthetic: readonly Recording[] = [
     data(9, message("table-9"), true),
     headers(11, table.first),
     data(11, message("table-11"), true),
+  ),
+  made(
+    "stale-blocks",
+    [],
+    headers(1, insertPath(UNARY)),
+    data(1, message("stale-1"), true),
+    headers(3, newestPath),
+    data(3, message("stale-3"), true),
+    headers(5, insertPath(JOIN)),
+    data(5, message("stale-5"), true),
+    headers(7, newestPath),
+    data(7, message("stale-7-0")),
+    data(7, message("stale-7-1"), true),
+  ),
+  made(
+    "reserved-bits",
+    [[Setting.INITIAL_WINDOW_SIZE, 20]],
+    withReservedBit(headers(1, callBlock(STREAM))),
+    withReservedBit(data(1, message("reserved-1-0"))),
+    withReservedBit(windowUpdate(1, 30)),
+    data(1, message("reserved-1-1"), true),
+    withReservedBit(ping()),
   ),
   made(
     "small-windows",

@@ -15,7 +15,7 @@ import { silentLogger } from "../../../src/telemetry/log.ts";
 import { createMetrics } from "../../../src/telemetry/metrics.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { TEST_OPTIONS } from "../support/options.ts";
-import { fuzzMethods } from "./methods.ts";
+import { fuzzMethods, type Ledger } from "./methods.ts";
 import { Violation } from "./output-reader.ts";
 
 /** Small, so that recordings come to the limits of windows. */
@@ -29,6 +29,7 @@ export class Target {
   readonly #readBuffer = Buffer.alloc(65_536);
   readonly #calls: Calls;
   readonly #context: ConnectionContext;
+  readonly #ledger: Ledger = { open: 0, broken: (what) => this.#faults.push(new Error(what)) };
   #faults: unknown[] = [];
   #connections = 0;
   #streams = 0;
@@ -60,7 +61,7 @@ export class Target {
     const log = silentLogger();
     log.error = (...said: unknown[]) => this.#faults.push(said[0]);
     const notices = new Notices(log, clock);
-    this.#calls = new Calls({ metrics, clock, observer, notices }, fuzzMethods(clock).methods, options);
+    this.#calls = new Calls({ metrics, clock, observer, notices }, fuzzMethods(clock, this.#ledger), options);
     this.#context = {
       handler: (stream, headers) => this.#calls.open(stream, headers),
       observer,
@@ -101,6 +102,7 @@ export class Target {
       connections: this.#connections,
       streams: this.#streams,
       pages: this.#pages.taken,
+      handlers: this.#ledger.open,
       messageBytes: this.#calls.heldBytes,
     };
     if (Object.values(left).some((count) => count !== 0)) {
