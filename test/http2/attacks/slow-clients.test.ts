@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { certificate } from "../../support/certificate.ts";
 import { ErrorCode } from "../../../src/http2/error-code.ts";
 import { FLOOD, HOLD, LARGE, STREAM, UNARY } from "../support/echo.ts";
 import { data, frame, headers, PREFACE, Setting, settings, Type, windowUpdate } from "../support/frames.ts";
 import { callBlock, message } from "../support/grpc.ts";
 import type { RawConnection } from "../support/raw-connection.ts";
-import { underAttack } from "../support/victim.ts";
+import { underAttack, Victim, whileServing } from "../support/victim.ts";
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -117,20 +118,28 @@ test("answers that no window is opened for are cut after GRPC_STALL_TIMEOUT", as
   });
 });
 
-test("answers that are not read from the socket are cut after GRPC_STALL_TIMEOUT, and are bounded until then", async () => {
-  await underAttack({ stallTimeoutMs: 500, unsentBytesMax: 400_000 }, async (victim) => {
-    const connection = await victim.connect({ settings: [[Setting.INITIAL_WINDOW_SIZE, 0x7fffffff]] });
-    connection.send(windowUpdate(0, 0x7fffffff - 65_535));
-    await connection.roundTrip();
-    connection.socket.pause();
-    connection.send(headers(1, callBlock(FLOOD)), data(1, message("go")));
-    for (let i = 0; i < 500 && victim.attacks("slow_read") === 0; i++) await pause(20);
-    victim.assertAttacked("slow_read");
-    connection.socket.resume();
-    await connection.closed();
-    assert.equal(victim.counts.cancelled, 1, "the call's handler was told");
+for (const tls of [undefined, { ...certificate(), clientCa: undefined }]) {
+  test(`answers that are not read from the socket${tls === undefined ? "" : ", over TLS,"} are cut after GRPC_STALL_TIMEOUT, and are bounded until then`, async () => {
+    await using victim = await Victim.start({ stallTimeoutMs: 500, unsentBytesMax: 400_000, tls });
+    const attack = async (): Promise<void> => {
+      const connection = await victim.connect({
+        settings: [[Setting.INITIAL_WINDOW_SIZE, 0x7fffffff]],
+        ...(tls === undefined ? {} : { tls: {} }),
+      });
+      connection.send(windowUpdate(0, 0x7fffffff - 65_535));
+      await connection.roundTrip();
+      connection.socket.pause();
+      connection.send(headers(1, callBlock(FLOOD)), data(1, message("go")));
+      for (let i = 0; i < 500 && victim.attacks("slow_read") === 0; i++) await pause(20);
+      victim.assertAttacked("slow_read");
+      connection.socket.resume();
+      await connection.closed();
+      assert.equal(victim.counts.cancelled, 1, "the call's handler was told");
+    };
+    // The honest client beside it speaks plaintext only.
+    await (tls === undefined ? whileServing(victim, attack) : attack());
   });
-});
+}
 
 test("answers of which a client takes none are held up to GRPC_UNSENT_BYTES_MAX, and no longer", async () => {
   await underAttack({ unsentBytesMax: 200_000 }, async (victim) => {
