@@ -29,7 +29,7 @@ export interface ServerCall {
   readonly messageCompressed?: boolean;
   /** Sends the answer's header fields, before any message; without it, they leave with the first one. */
   sendHeaders(metadata: Metadata): void;
-  /** Sends one message. The bytes are the server's from now on. `compress` asks for gzip, where the client takes it. */
+  /** Sends one message. The bytes are lent until this returns. `compress` asks for gzip, where the client takes it. */
   send(message: Uint8Array, compress?: boolean): void;
   /** Bytes that were sent and that the client has not taken yet. */
   readonly unsentBytes: number;
