@@ -1,15 +1,11 @@
 // What the service can tell when something happens to it: binds an incident's recorder to the processes.
 
-import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, redacted } from "../config.ts";
 import type { IncidentSources } from "../incidents/sources.ts";
 import { collectProfile, type ProfileSource } from "../profiling/collect.ts";
 import { type Ledger, mismatches } from "../telemetry/ledger.ts";
-
-const VERSION = (
-  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
-).version;
+import { VERSION } from "./metrics.ts";
 
 /** The part of the supervisor that is asked. */
 export interface Observed {

@@ -7,7 +7,7 @@ import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/me
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
-import { createIncidentMetrics } from "./incidents.ts";
+import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
@@ -22,7 +22,8 @@ export const SETTLEMENT = {
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };
 
-const VERSION = (
+/** What runs here. */
+export const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
 ).version;
 

@@ -20,6 +20,9 @@ interface Exit {
   readonly cause: string;
   /** True if it ended by itself, with exit code 0. */
   readonly clean: boolean;
+  /** Undefined if a signal ended it, or it never began. */
+  readonly code: number | undefined;
+  readonly signal: string | undefined;
 }
 
 /** How a process ended. */
@@ -116,7 +119,9 @@ export class WorkerSlot implements ProfileSource {
     });
     const exited = new Promise<Exit>((resolve) => {
       worker.once("exit", (code, signal) => {
-        const exit = { clean: code === 0, cause: signal ? `signal ${signal}` : `exit code ${code}` };
+        const exit = signal
+          ? { clean: false, cause: `signal ${signal}`, code: undefined, signal }
+          : { clean: code === 0, cause: `exit code ${code}`, code, signal: undefined };
         // The exit may be told before the last messages are; the channel closes behind them. Node.js forgets to tell that
         // of a channel which a connection was just handed through, so it is not waited for without end.
         const timer = this.#clock.setTimeout(() => {
@@ -133,7 +138,8 @@ export class WorkerSlot implements ProfileSource {
     const notSpawned = new Promise<Exit>((resolve) => {
       // What cannot be sent to a dying process is an error too; its exit tells the rest.
       worker.on("error", (error) => {
-        if (worker.process.pid === undefined) resolve({ clean: false, cause: error.message });
+        if (worker.process.pid === undefined)
+          resolve({ clean: false, cause: error.message, code: undefined, signal: undefined });
       });
     });
     void Promise.race([exited, notSpawned]).then((exit) => {
@@ -158,6 +164,12 @@ export class WorkerSlot implements ProfileSource {
     if (readyMs !== undefined && silentMs > SILENCE_MAX_MS)
       return notReady(`no sign of life for ${Math.round(silentMs / 1000)} s`);
     return health.ready || health.problems.length > 0 ? health : notReady("not ready");
+  }
+
+  /** For how long its process, which was ready, has not said anything, in milliseconds; undefined if none is ready. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
   async capture(request: CaptureRequest): Promise<readonly Uint8Array[]> {

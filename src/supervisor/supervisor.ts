@@ -27,7 +27,7 @@ import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
-import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
+import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
 
 export interface SupervisorOptions {
@@ -100,17 +100,19 @@ class Supervisor implements SlotObserver, AdminState {
         this.#metrics.profilerRestarted();
       },
     });
-    this.#incidents = new ServiceIncidents({
-      config,
-      sources: incidentSources({ config, sources: () => this.sources(), ledger: () => this.ledger() }),
-      metrics: this.#metrics.incidents,
-      log,
-      clock: this.#clock,
-    });
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#incidents = new ServiceIncidents({
+      config,
+      slots: this.#slots,
+      sources: incidentSources({ config, sources: () => this.sources(), ledger: () => this.ledger() }),
+      metrics: this.#metrics.incidents,
+      version: VERSION,
+      log,
+      clock: this.#clock,
+    });
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -125,7 +127,7 @@ class Supervisor implements SlotObserver, AdminState {
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
     this.#profiler.start();
-    await this.#incidents.start();
+    this.#incidents.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
@@ -186,6 +188,7 @@ class Supervisor implements SlotObserver, AdminState {
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
+    if (this.#isIncident(slot, ending)) this.#incidents.workerEnded(slot, ending);
     if (this.#ending) {
       this.#drainIncomplete ||= !clean || unsettled > 0;
       if (this.#slots.every(({ alive }) => !alive)) this.#allGone.resolve();
@@ -212,6 +215,12 @@ class Supervisor implements SlotObserver, AdminState {
       this.#start(slot);
     }, verdict.delayMs);
     this.#respawns.set(slot, timer);
+  }
+
+  /** A start that fails says so itself; at the end, workers that do not come to theirs are killed. */
+  #isIncident(slot: WorkerSlot, { clean, code, signal }: Ending): boolean {
+    if (code === ExitCode.START_FAILED && this.#neverReady.has(slot)) return false;
+    return !this.#ending || (!clean && code !== ExitCode.DRAIN_INCOMPLETE && signal !== "SIGKILL");
   }
 
   // --- the end

@@ -4,16 +4,18 @@
 // because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it. Nobody would
 // kill it either: so if its drain does not end, it goes without.
 //
-// A worker whose event loop never turns again does not hear that its supervisor is gone, and keeps its spool locked. Rejected:
-// a thread in each worker that watches for it (16 MB of memory each, for a fault within a fault); a helper process that kills
-// by number (by then it may be somebody else's). What runs services (systemd, Docker, Kubernetes) ends what is left of one.
+// A worker whose event loop never turns again does not hear that its supervisor is gone, and would keep its spool locked: its
+// watchdog's thread ends it then.
 //
 // Invariants: the profiler starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
 // pushed every second, but never a second one while the first has not left the process.
 
 import cluster from "node:cluster";
+import { join } from "node:path";
 import { IngestError } from "../errors.ts";
+import { watchHeapLimit } from "../profiling/heap-at-limit.ts";
 import { Profiler, WORKER_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { Watchdog } from "../profiling/watchdog.ts";
 import type { CaptureRequest } from "../profiling/collect.ts";
 import type { DropRequest, Service, ServiceOptions } from "../service.ts";
 import { SnapshotDelta } from "../telemetry/delta.ts";
@@ -78,9 +80,23 @@ class WorkerProcess {
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
+    this.#watch(join(config.dataDir, "profiles", `worker-${workerIndex}`), config.watchdogTimeoutMs, log);
     const service = this.#createService({ config, workerIndex, log });
     this.#service = service;
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
+  }
+
+  /** What is left of this process when it cannot tell any more lies in `dir`. */
+  #watch(dir: string, timeoutMs: number, log: Logger): void {
+    const failed = (error: unknown) => {
+      log.warn({ err: error }, "the worker is not watched");
+    };
+    try {
+      watchHeapLimit(dir);
+      new Watchdog({ dir, timeoutMs, failed }).start();
+    } catch (error) {
+      failed(error);
+    }
   }
 
   async #live(service: Service, log: Logger): Promise<ExitCode> {
