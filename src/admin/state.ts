@@ -2,7 +2,8 @@
 
 import type { Readable } from "node:stream";
 import type { Incident } from "../incidents/incident.ts";
-import type { ProfileSource } from "../profiling/collect.ts";
+import type { Profile } from "pprof-format";
+import type { CaptureRequest } from "../profiling/collect.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -59,7 +60,9 @@ export interface AdminState extends IncidentState {
   /** Sums over workers, by topic. */
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
-  sources(): readonly ProfileSource[];
+  readonly profiled: readonly string[];
+  /** @throws CaptureError if there is nothing of any process. */
+  profile(request: CaptureRequest): Promise<Profile>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

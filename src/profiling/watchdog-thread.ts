@@ -64,7 +64,8 @@ async function look(stuckMs: number): Promise<StuckReport> {
     const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> =>
       await Promise.race([answer, sleep(PAUSE_TIMEOUT_MS).then(() => undefined)]);
     const enabled = await inTime(session.post("Debugger.enable"));
-    for (let i = 0; enabled !== undefined && i < SAMPLES && Atomics.load(heartbeat, 0) === beat; i++) {
+    const samples = enabled === undefined ? 0 : SAMPLES;
+    for (let i = 0; i < samples && Atomics.load(heartbeat, 0) === beat; i++) {
       const seen = new Promise<StuckFrame[]>((resolve) => {
         paused = resolve;
       });

@@ -24,6 +24,8 @@ import { type Attachment, HEAP, type IncidentSources } from "../incidents/source
 import { IncidentStore } from "../incidents/store.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
 import { findHeapAtLimit } from "../profiling/heap-at-limit.ts";
+import { workerProcess } from "../profiling/slice.ts";
+import { profilesDirectory } from "../profiling/slice-files.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { IncidentMetrics } from "./incident-metrics.ts";
 import { SUPERVISOR } from "./metrics.ts";
@@ -68,7 +70,7 @@ export class ServiceIncidents implements IncidentState {
   constructor({ config, slots, sources, metrics, version, log, clock }: ServiceIncidentsOptions) {
     const { dataDir, incidentsMax: countMax, incidentsBytesMax: bytesMax, watchdogTimeoutMs } = config;
     this.#dir = join(dataDir, "incidents");
-    this.#profilesDir = join(dataDir, "profiles");
+    this.#profilesDir = profilesDirectory(dataDir);
     this.#run = { pid: process.pid, startedAtMs: clock.now(), version };
     this.#store = new IncidentStore({ dir: this.#dir, countMax, bytesMax });
     this.#marker = new RunMarker(this.#dir, clock);
@@ -184,7 +186,7 @@ export class ServiceIncidents implements IncidentState {
     const kind = signal === undefined ? "crash" : "fatal_signal";
     const ended: Cause = { kind, worker, atMs, why: `it ended with ${cause}, ${lived}` };
     if (!(await this.#isOpen(ended))) return;
-    const dir = join(this.#profilesDir, `worker-${worker}`);
+    const dir = join(this.#profilesDir, workerProcess(worker));
     const waitMs = signal !== undefined && NO_MEMORY_SIGNALS.has(signal) ? HEAP_WAIT_MS : 0;
     const heap = await findHeapAtLimit(dir, worker, atMs - HEAP_AGE_MAX_MS, waitMs);
     if (heap !== undefined) {
@@ -228,10 +230,10 @@ export class ServiceIncidents implements IncidentState {
       await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
       await heap.remove();
     }
-    for (const { cause, attachments, remove } of await findStuckReports(dir, worker)) {
-      if (cause.atMs >= this.#run.startedAtMs) continue;
-      await this.#recorder.past(cause, attachments);
-      await remove();
+    for (const report of await findStuckReports(dir, worker)) {
+      if (report.cause.atMs >= this.#run.startedAtMs) continue;
+      await this.#recorder.past(report.cause, report.attachments);
+      await report.remove();
     }
   }
 

@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import type { Attachment } from "../incidents/sources.ts";
 import type { Cause } from "../incidents/incident.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
+import { workerProcess } from "../profiling/slice.ts";
 import type { WorkerSlot } from "./slot.ts";
 
 const SILENT_MS = 2_500;
@@ -68,10 +69,10 @@ export class Silence {
     if (silentMs > SILENT_MS) watched.lookUntilMs = nowMs + LOOK_AFTER_MS;
     else watched.told = false;
     if (nowMs >= watched.lookUntilMs) return;
-    for (const { cause, attachments, remove } of await findStuckReports(join(dir, `worker-${slot.name}`), slot.name)) {
+    for (const report of await findStuckReports(join(dir, workerProcess(slot.name)), slot.name)) {
       watched.told = true;
-      await begin(cause, attachments);
-      await remove();
+      await begin(report.cause, report.attachments);
+      await report.remove();
     }
     if (watched.told || silentMs <= watchdogTimeoutMs + REPORT_MS) return;
     watched.told = true;
