@@ -102,6 +102,11 @@ export class SupervisorMetrics {
     this.#process.stop();
   }
 
+  /** The event loop's delay of this process, as ProcessMetrics has it. */
+  get eventLoop() {
+    return this.#process.eventLoop;
+  }
+
   profilerRestarted(): void {
     this.#process.profilerRestarted();
   }

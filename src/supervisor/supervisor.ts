@@ -20,11 +20,13 @@ import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
 
@@ -276,6 +278,17 @@ class Supervisor implements SlotObserver, AdminState {
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
     return dropFromSlots(this.#slots, drop);
+  }
+
+  /** Every worker's answer, and this process's where it has one. */
+  inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
+    const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
+    return inspectAll(question === "state" ? this.#slots : [...this.#slots, own], question);
+  }
+
+  async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
+    return answer as Inspections[Q];
   }
 
   sources(): ProfileSource[] {

@@ -20,7 +20,9 @@ import { SnapshotDelta } from "../telemetry/delta.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { type Inspections, type Question, versions } from "./inspection.ts";
 import { sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
@@ -136,6 +138,9 @@ class WorkerProcess {
       case "dropLetters":
         void this.#dropLetters(message.id, message.request);
         break;
+      case "ask":
+        void this.#answer(message.id, message.question);
+        break;
       default:
         message satisfies never;
     }
@@ -148,6 +153,34 @@ class WorkerProcess {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       await sendToSupervisor({ type: "lettersNotDropped", id, message });
+    }
+  }
+
+  async #answer(id: number, question: Question): Promise<void> {
+    try {
+      await sendToSupervisor({ type: "answer", id, value: await this.#inspect(question) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      await sendToSupervisor({ type: "noAnswer", id, message });
+    }
+  }
+
+  async #inspect(question: Question): Promise<Inspections[Question]> {
+    switch (question) {
+      case "threads":
+        return await readThreads(process.pid);
+      case "eventloop":
+        return this.#processMetrics.eventLoop;
+      case "state":
+        if (this.#service === undefined) throw new Error("it is starting; try again");
+        return {
+          ...this.#service.inspect(),
+          pid: process.pid,
+          uptimeSeconds: Math.round(process.uptime()),
+          versions: versions(),
+        };
+      default:
+        return question satisfies never;
     }
   }
 
