@@ -18,6 +18,7 @@ import type { Config } from "../config.ts";
 import type { CaptureRequest } from "../profiling/collect.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
+import type { TakenLines } from "../telemetry/log-ring.ts";
 import type { Inspections, Question } from "./inspection.ts";
 
 /** Where a worker takes connections. */
@@ -44,7 +45,15 @@ export type ToSupervisor =
   | { readonly type: "ready"; readonly address: Listening; readonly health: Health }
   | { readonly type: "failed"; readonly message: string }
   /** The metrics that changed since the last snapshot, each whole. */
-  | { readonly type: "snapshot"; readonly changed: readonly MetricSnapshot[]; readonly health: Health }
+  | {
+      readonly type: "snapshot";
+      readonly changed: readonly MetricSnapshot[];
+      readonly health: Health;
+      /** When it was taken, in milliseconds since the epoch. */
+      readonly atMs: number;
+      /** Log lines that are new. */
+      readonly log: TakenLines;
+    }
   | { readonly type: "profile"; readonly id: number; readonly slices: readonly Uint8Array[] }
   | { readonly type: "profileFailed"; readonly id: number; readonly message: string }
   | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }

@@ -10,6 +10,7 @@ import type { Clock, Timer } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
 import { readThreads } from "../profiling/threads.ts";
@@ -36,6 +37,8 @@ export interface SlotObserver {
   ready(slot: WorkerSlot): void;
   /** It never will be ready, and ends now. */
   startFailed(slot: WorkerSlot, message: string): void;
+  /** Its metrics are new. @param atMs when they were read, in milliseconds since the epoch. */
+  pushed(slot: WorkerSlot, atMs: number): void;
   ended(slot: WorkerSlot, ending: Ending): void;
 }
 
@@ -75,6 +78,8 @@ export class WorkerSlot implements ProfileSource, Inspectable {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
+  /** The last lines of the processes that lived here. */
+  readonly log = new LogRing();
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
   readonly #captures = new Map<number, Capture>();
@@ -101,6 +106,12 @@ export class WorkerSlot implements ProfileSource, Inspectable {
 
   get pid(): number | undefined {
     return this.#living?.worker.process.pid;
+  }
+
+  /** Since its process was heard of, in milliseconds; undefined if none is ready here. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
   /** Where its process listens, or the last one did. */
@@ -229,6 +240,8 @@ export class WorkerSlot implements ProfileSource, Inspectable {
       case "snapshot":
         living.health = message.health;
         this.metrics.update(message.changed);
+        for (const line of message.log.lines) this.log.push(line);
+        this.#observer.pushed(this, message.atMs);
         break;
       case "profile":
         this.#settleCapture(message.id)?.resolve(message.slices);

@@ -18,10 +18,12 @@ import { getSystemErrorMessage } from "node:util";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
+import type { Trigger } from "../incidents/triggers.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
@@ -29,6 +31,7 @@ import { ExitCode } from "./exit-codes.ts";
 import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { Timeline } from "./timeline.ts";
 
 export interface SupervisorOptions {
   /** The module that a worker process runs; main.ts. */
@@ -36,6 +39,8 @@ export interface SupervisorOptions {
   /** Takes the one line that says why the service ends by itself. */
   readonly print?: (line: string) => void;
   readonly clock?: Clock;
+  /** What keeps the last lines of `log`. */
+  readonly logRing?: LogRing;
 }
 
 /**
@@ -76,6 +81,8 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #metrics: SupervisorMetrics;
   readonly #profiler: Profiler;
   readonly #slots: readonly WorkerSlot[];
+  readonly #timeline: Timeline;
+  readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
   readonly #allGone = Promise.withResolvers<void>();
@@ -103,6 +110,17 @@ class Supervisor implements SlotObserver, AdminState {
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#logRing = options.logRing ?? new LogRing();
+    this.#timeline = new Timeline(
+      {
+        log,
+        clock: this.#clock,
+        slots: this.#slots,
+        own: this.#metrics.own,
+        onTrigger: (trigger) => this.#triggered(trigger),
+      },
+      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+    );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -116,6 +134,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
+    this.#timeline.start();
     this.#profiler.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
@@ -125,6 +144,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
     this.#metrics.stop();
+    await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
     if (this.#neverReady.size === 0) {
@@ -172,7 +192,12 @@ class Supervisor implements SlotObserver, AdminState {
     else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
   }
 
+  pushed(slot: WorkerSlot, atMs: number): void {
+    this.#timeline.pushed(slot, atMs);
+  }
+
   ended(slot: WorkerSlot, ending: Ending): void {
+    this.#timeline.ended(slot);
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
@@ -289,6 +314,15 @@ class Supervisor implements SlotObserver, AdminState {
   async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
     const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
     return answer as Inspections[Q];
+  }
+
+  /** The last log lines of all processes, oldest first; those of workers below `info` stay with them. */
+  logLines(): string[] {
+    return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
+  }
+
+  #triggered({ kind, worker, value, mean, limit, why }: Trigger): void {
+    this.#log.warn({ kind, worker, value, mean, limit }, why);
   }
 
   sources(): ProfileSource[] {

@@ -44,6 +44,8 @@ export class NativeServer implements GrpcServer {
     this.#notices = new Notices(log, clock);
     const observer = new TransportObserver(metrics, this.#notices);
     metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
+    metrics.grpcConnectionStreamsLimit.with().set(options.streamsMax);
+    metrics.grpcConnectionStreamsMax.with().read = () => this.#streamsMax();
     const calls = new Calls({ metrics, clock, observer, notices: this.#notices }, methods, options);
     this.#calls = calls;
     const handler: RequestHandler = (stream, headers) => calls.open(stream, headers);
@@ -57,6 +59,12 @@ export class NativeServer implements GrpcServer {
   /** Memory that calls hold for messages that are incomplete or wait, in bytes; 0 when no call is open. */
   get heldBytes(): number {
     return this.#calls.heldBytes;
+  }
+
+  #streamsMax(): number {
+    let max = 0;
+    for (const { streamCount } of this.#http2.connections) max = Math.max(max, streamCount);
+    return max;
   }
 
   inspect(): CallersState {
