@@ -123,7 +123,8 @@ setInterval(() => {
   coolLooks = Math.max(0, coolLooks - 1);
   orphanedLooks = stuckLooks > 0 && process.ppid !== supervisorPid ? orphanedLooks + 1 : 0;
   if (orphanedLooks >= Math.max(timeoutLooks, ORPHAN_LOOKS)) process.kill(process.pid, "SIGKILL");
-  if (looked || coolLooks > 0 || stuckLooks < timeoutLooks) return;
+  // One look without a heartbeat says nothing: after a stop, this thread may be the first to go on.
+  if (looked || coolLooks > 0 || stuckLooks <= timeoutLooks) return;
   looked = true;
   coolLooks = COOL_DOWN_LOOKS;
   void look(stuckLooks * LOOK_MS)
