@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import type { SaslOptions, TlsOptions } from "../../src/kafka/options.ts";
-import { certificate } from "./support/certificate.ts";
+import { certificate } from "../support/certificate.ts";
 import { direct, until } from "./support/harness.ts";
 import { saslServer, type SaslServerOptions } from "./support/sasl-server.ts";
 
