@@ -21,13 +21,15 @@ import {
   status as GrpcJsCode,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { type Clock, systemClock } from "../clock.ts";
 import { Code } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { bindError } from "./bind-error.ts";
 import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
 import { codeName } from "./status.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import type { TlsMaterial, TlsPaths } from "./tls-files.ts";
+import { TlsWatch } from "./tls-watch.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;
@@ -37,6 +39,8 @@ export interface GrpcJsOptions {
   readonly messageBytesMax: number;
   /** Undefined: plaintext. */
   readonly tls: TlsMaterial | undefined;
+  /** Where `tls` was read from; it is read again when these change. */
+  readonly tlsFiles?: TlsPaths | undefined;
 }
 
 // Its own lines on the console would stand beside ours and say the same less clearly; what matters comes back as errors.
@@ -48,11 +52,21 @@ export class GrpcJsServer implements GrpcServer {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #options: GrpcJsOptions;
+  readonly #clock: Clock;
   readonly #server: Server;
+  #tlsWatch: TlsWatch | undefined;
   #port = 0;
   #disposed = false;
 
-  constructor(log: Logger, metrics: Metrics, methods: readonly Method[], options: GrpcJsOptions) {
+  /** @param clock for looking at `tlsFiles`; the rest is grpc-js' own time. */
+  constructor(
+    log: Logger,
+    metrics: Metrics,
+    methods: readonly Method[],
+    options: GrpcJsOptions,
+    clock: Clock = systemClock,
+  ) {
+    this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
     this.#options = options;
@@ -73,15 +87,20 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   async start(): Promise<void> {
-    const { host, port, tls } = this.#options;
+    const { host, port, tls, tlsFiles } = this.#options;
     const bracketed = host.includes(":") ? `[${host}]` : host;
+    const secure = tls === undefined ? undefined : new RenewableCredentials(tls);
     this.#port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(`${bracketed}:${port}`, credentialsOf(tls), (error, bound) => {
+      this.#server.bindAsync(`${bracketed}:${port}`, secure ?? ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
         else reject(bindError(host, port, error));
       });
     });
-    this.#log.info({ host, port: this.#port, server: "grpc-js" }, "gRPC listens");
+    if (tls !== undefined && tlsFiles !== undefined) {
+      const dependencies = { log: this.#log, metrics: this.#metrics, clock: this.#clock };
+      this.#tlsWatch = new TlsWatch(dependencies, tlsFiles, tls, (material) => secure?.renew(material));
+    }
+    this.#log.info({ host, port: this.#port, server: "grpc-js", tls: tls !== undefined }, "gRPC listens");
   }
 
   /** Takes no new calls, and waits until those under way have ended. */
@@ -96,6 +115,7 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   dispose(): Promise<void> {
+    this.#tlsWatch?.stop();
     if (!this.#disposed) this.#server.forceShutdown();
     this.#disposed = true;
     return Promise.resolve();
@@ -155,12 +175,25 @@ export class GrpcJsServer implements GrpcServer {
   }
 }
 
-function credentialsOf(tls: TlsMaterial | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const { cert, key, clientCa } = tls;
-  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
-  const roots = clientCa === undefined ? null : Buffer.from(clientCa);
-  return ServerCredentials.createSsl(roots, [pair], clientCa !== undefined);
+/** A certificate that can be replaced while the server runs. `ServerCredentials.createSsl` gives one that cannot. */
+class RenewableCredentials extends ServerCredentials {
+  constructor(tls: TlsMaterial) {
+    const mutual = tls.clientCa !== undefined;
+    super({ requestCert: mutual, rejectUnauthorized: mutual, minVersion: "TLSv1.2" }, secureContextOf(tls));
+  }
+
+  /** For connections that come from now on. */
+  renew(tls: TlsMaterial): void {
+    this.updateSecureContextOptions(secureContextOf(tls));
+  }
+
+  _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
+  return { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }
 
 /** What grpc-js says of a message over the limit: its size, or nothing where it was compressed. */

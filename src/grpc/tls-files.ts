@@ -1,14 +1,13 @@
-// The gRPC port's certificate, key and client authorities: PEM files, read at the start and again when they change.
+// The gRPC port's certificate, key and client authorities: PEM files, checked before they are used.
 //
-// Certificates are renewed while services run, mostly by replacing files. Looking at their times once a minute works on every
-// file system and with every tool that writes them; rejected: fs.watch, which loses symbolic links that are swapped, as
-// Kubernetes swaps its secrets.
+// Every mistake is told with the option that it is about and what to give instead. What OpenSSL says of them ("no start line",
+// "DECODER routines::unsupported") tells neither, and of a file of authorities it says nothing at all: it takes one that holds
+// none, and then refuses every client.
 
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import type { Clock, Timer } from "../clock.ts";
 import { Code, IngestError } from "../errors.ts";
-import type { Logger } from "../telemetry/log.ts";
+import { certificatesOf, privateKeyOf } from "./certificates.ts";
 
 export interface TlsPaths {
   readonly certFile: string;
@@ -24,92 +23,76 @@ export interface TlsMaterial {
   readonly clientCa: string | undefined;
 }
 
-const LOOK_MS = 60_000;
+export type TlsChecked =
+  | { readonly ok: true; readonly material: TlsMaterial }
+  | { readonly ok: false; readonly errors: readonly string[] };
+
+/** Reads the files. @returns what is in them, or all mistakes, one line each, that begin with the option's name. */
+export function checkTls({ certFile, keyFile, clientCaFile }: TlsPaths): TlsChecked {
+  const errors: string[] = [];
+  const cert = readFile("GRPC_TLS_CERT_FILE", certFile, errors);
+  const key = readFile("GRPC_TLS_KEY_FILE", keyFile, errors);
+  const clientCa = clientCaFile === undefined ? undefined : readFile("GRPC_TLS_CLIENT_CA_FILE", clientCaFile, errors);
+  if (cert !== undefined) errors.push(...certificateMistakes("GRPC_TLS_CERT_FILE", certFile, cert));
+  if (key !== undefined) errors.push(...keyMistakes(keyFile, key));
+  if (clientCaFile !== undefined && clientCa !== undefined)
+    errors.push(...certificateMistakes("GRPC_TLS_CLIENT_CA_FILE", clientCaFile, clientCa));
+  if (errors.length > 0 || cert === undefined || key === undefined) return { ok: false, errors };
+  if (!certificatesOf(cert)[0]!.checkPrivateKey(privateKeyOf(key))) {
+    const mistake = `GRPC_TLS_KEY_FILE: ${keyFile} is not the key of the first certificate in ${certFile}; give files that belong together, the service's certificate before those of its authorities`;
+    return { ok: false, errors: [mistake] };
+  }
+  try {
+    createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
+  } catch (thrown) {
+    // For example a key that is too short for OpenSSL's security level.
+    return {
+      ok: false,
+      errors: [`GRPC_TLS_CERT_FILE: ${certFile} cannot be used: ${messageOf(thrown)}; give another`],
+    };
+  }
+  return { ok: true, material: { cert, key, clientCa } };
+}
 
 /** @throws IngestError that names the option, if a file cannot be read or is not what it should be. */
 export function readTls(paths: TlsPaths): TlsMaterial {
-  const cert = readPem("GRPC_TLS_CERT_FILE", paths.certFile);
-  const key = readPem("GRPC_TLS_KEY_FILE", paths.keyFile);
-  const { clientCaFile } = paths;
-  const clientCa = clientCaFile === undefined ? undefined : readPem("GRPC_TLS_CLIENT_CA_FILE", clientCaFile);
-  try {
-    createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
-  } catch (cause) {
-    const message = `GRPC_TLS_CERT_FILE: ${paths.certFile} and ${paths.keyFile} are no certificate and its key: ${messageOf(cause)}; give two PEM files that belong together`;
-    throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
-  }
-  return { cert, key, clientCa };
+  const checked = checkTls(paths);
+  if (checked.ok) return checked.material;
+  throw new IngestError(Code.FAILED_PRECONDITION, checked.errors.join("; "));
 }
 
-function readPem(option: string, file: string): string {
-  let text: string;
+function readFile(option: string, file: string, errors: string[]): string | undefined {
   try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    const message = `${option}: cannot read ${file}: ${messageOf(cause)}; give a PEM file that this user may read`;
-    throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
+    return readFileSync(file, "utf8");
+  } catch (thrown) {
+    errors.push(`${option}: cannot read ${file}: ${messageOf(thrown)}; give a PEM file that this user may read`);
+    return undefined;
   }
-  if (text.includes("-----BEGIN ")) return text;
-  throw new IngestError(Code.FAILED_PRECONDITION, `${option}: ${file} is no PEM file; it begins with -----BEGIN`);
+}
+
+function certificateMistakes(option: string, file: string, pem: string): string[] {
+  const right = "give a PEM file with -----BEGIN CERTIFICATE-----";
+  try {
+    return certificatesOf(pem).length > 0 ? [] : [`${option}: there is no certificate in ${file}; ${right}`];
+  } catch (thrown) {
+    return [`${option}: a certificate in ${file} cannot be read: ${messageOf(thrown)}; ${right}`];
+  }
+}
+
+function keyMistakes(file: string, pem: string): string[] {
+  const right = "give a PEM file with -----BEGIN PRIVATE KEY-----";
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem))
+    return [`GRPC_TLS_KEY_FILE: there is no key in ${file}; ${right}`];
+  try {
+    privateKeyOf(pem);
+    return [];
+  } catch (thrown) {
+    if (pem.includes("ENCRYPTED"))
+      return [`GRPC_TLS_KEY_FILE: the key in ${file} is encrypted; give one without a passphrase`];
+    return [`GRPC_TLS_KEY_FILE: the key in ${file} cannot be read: ${messageOf(thrown)}; ${right}`];
+  }
 }
 
 function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-/** Tells of new files, for as long as it is not stopped. What cannot be read is logged, and what was there stays in use. */
-export class TlsWatch {
-  readonly #paths: TlsPaths;
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #onChange: (material: TlsMaterial) => void;
-  #seen: string;
-  #timer: Timer | undefined;
-
-  constructor(paths: TlsPaths, clock: Clock, log: Logger, onChange: (material: TlsMaterial) => void) {
-    this.#paths = paths;
-    this.#clock = clock;
-    this.#log = log;
-    this.#onChange = onChange;
-    this.#seen = this.#times();
-    this.#schedule();
-  }
-
-  stop(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #schedule(): void {
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#look();
-      this.#schedule();
-    }, LOOK_MS);
-    this.#timer.unref?.();
-  }
-
-  #look(): void {
-    const times = this.#times();
-    if (times === this.#seen) return;
-    try {
-      const material = readTls(this.#paths);
-      this.#seen = times;
-      this.#onChange(material);
-      this.#log.info({ certFile: this.#paths.certFile }, "the certificate is read again, for new connections");
-    } catch (thrown) {
-      // Half of them may be written; they are looked at again.
-      this.#log.warn({ reason: messageOf(thrown) }, "the new certificate is not used");
-    }
-  }
-
-  #times(): string {
-    return Object.values(this.#paths)
-      .map((path: string | undefined) => (path === undefined ? 0 : modifiedMs(path)))
-      .join();
-  }
-}
-
-/** Follows symbolic links. @returns 0 where there is no file. */
-function modifiedMs(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

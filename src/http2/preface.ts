@@ -14,6 +14,17 @@ const HTTP1 = Buffer.from(
     "",
   ].join("\r\n"),
 );
+/** For those who come over TLS and agree on no protocol, or on none of ours. */
+export const NO_ALPN = Buffer.from(
+  [
+    "HTTP/1.1 400 Bad Request",
+    "Content-Type: text/plain; charset=utf-8",
+    "Connection: close",
+    "",
+    "This port speaks gRPC over HTTP/2, and over TLS it has to be negotiated: offer h2 by ALPN, as gRPC clients and curl --http2 do.",
+    "",
+  ].join("\r\n"),
+);
 const HTTP1_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
 const TLS_HANDSHAKE = 0x16;
 
