@@ -4,12 +4,23 @@
 // fails or on Ctrl-C. Nothing here judges the numbers; it exits 1 if a target did not store what it answered.
 
 import { writeFile } from "node:fs/promises";
-import { startBroker } from "./brokers.ts";
+import { type BrokerName, startBroker } from "./brokers.ts";
 import { killAll } from "../scripts/child.ts";
 import { HELP, parseBenchOptions, type BenchOptions } from "./options.ts";
 import { environment, formatEnvironment, formatRow, sound } from "./report.ts";
-import { measureRow, type Row, type Stage } from "./rows.ts";
+import type { Stage } from "./load-process.ts";
+import { measureRow, type Row } from "./rows.ts";
 import type { Scenario } from "./scenarios.ts";
+
+const BROKERS: readonly BrokerName[] = ["kafka", "standin"];
+
+function brokersOf(scenario: Scenario, { brokers }: BenchOptions): readonly BrokerName[] {
+  // A broker on the same cores would be most of what a slight load costs.
+  if (scenario.kind === "curve") return brokers ?? ["standin"];
+  const chosen = brokers ?? ["kafka"];
+  // How the service starts and rests does not depend on the broker behind it: once is enough.
+  return scenario.kind === "idle" || scenario.kind === "ready" ? chosen.slice(0, 1) : chosen;
+}
 
 async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
   const where = environment();
@@ -22,9 +33,8 @@ async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
     console.log(`\n${formatRow(row)}`);
   };
   const withBroker = options.scenarios.filter((scenario) => scenario.kind !== "load" || !scenario.persisted);
-  for (const [i, name] of options.brokers.entries()) {
-    // How the service starts and rests does not depend on the broker behind it: once is enough.
-    const scenarios = withBroker.filter(({ kind }) => kind === "load" || kind === "durability" || i === 0);
+  for (const name of BROKERS) {
+    const scenarios = withBroker.filter((scenario) => brokersOf(scenario, options).includes(name));
     if (scenarios.length === 0) continue;
     await using broker = await startBroker(name, signal);
     for (const scenario of scenarios) {

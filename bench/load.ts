@@ -15,6 +15,8 @@ import { measureTree, residentBytes } from "./process-tree.ts";
 
 const SEED = 42;
 const SAMPLE_MS = 500;
+/** Connections that are opened at a time: a server's backlog is not what is measured. */
+const CONNECTING_MAX = 50;
 /** How long answers may take after the end of the load. */
 const SETTLE_MS = 2000;
 
@@ -39,7 +41,11 @@ async function drive(options: LoadOptions, connections: readonly Connection[], p
     return options.mode === "unary" ? new UnaryCaller(connection, work, i) : new StreamCaller(connection, work, i);
   });
   pacer.start();
-  for (const caller of callers) for (const sender of caller.senders(options.window)) pacer.free(sender);
+  // A place of every stream's window before the second of any, for they take turns in this order.
+  const senders = callers.map((caller) => caller.senders(options.window));
+  for (let place = 0; place < options.window; place++) {
+    for (const own of senders) if (place < own.length) pacer.free(own[place]!);
+  }
   await sleep(options.warmMs);
   const result = await measure(options, callers, meter);
   pacer.stop();
@@ -53,19 +59,25 @@ async function drive(options: LoadOptions, connections: readonly Connection[], p
 
 async function connect({ host, port, mode, callers, connections }: LoadOptions): Promise<Connection[]> {
   const path = mode === "unary" ? PUBLISH : PUBLISH_STREAM;
-  const opened = await Promise.all(
-    Array.from({ length: Math.min(connections, callers) }, () =>
-      Connection.connect({ host, port, path, userAgent: "sluice-bench" }),
-    ),
-  );
-  const perConnection = Math.ceil(callers / opened.length);
-  const tooFew = opened.find((connection) => connection.concurrentMax < perConnection);
-  if (tooFew !== undefined) {
+  const wanted = Math.min(connections, callers);
+  const opened: Connection[] = [];
+  try {
+    while (opened.length < wanted) {
+      const some = Array.from({ length: Math.min(CONNECTING_MAX, wanted - opened.length) }, () =>
+        Connection.connect({ host, port, path, userAgent: "sluice-bench" }),
+      );
+      opened.push(...(await Promise.all(some)));
+    }
+    const perConnection = Math.ceil(callers / opened.length);
+    const tooFew = opened.find((connection) => connection.concurrentMax < perConnection);
+    if (tooFew === undefined) return opened;
     throw new Error(
       `the server takes ${tooFew.concurrentMax} calls at a time on a connection, not ${perConnection}: raise --connections`,
     );
+  } catch (error) {
+    for (const connection of opened) connection.close();
+    throw error;
   }
-  return opened;
 }
 
 async function measure(options: LoadOptions, callers: readonly Caller[], meter: Meter): Promise<LoadResult> {

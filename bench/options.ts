@@ -9,7 +9,8 @@ import { TARGETS, type TargetName } from "./targets.ts";
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[];
-  readonly brokers: readonly BrokerName[];
+  /** undefined: each scenario's own. */
+  readonly brokers: readonly BrokerName[] | undefined;
   readonly targets: readonly TargetName[];
   readonly baselineDir: string | undefined;
   readonly serviceEnv: Readonly<Record<string, string>>;
@@ -25,22 +26,32 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
+/** What --target may name; the baseline comes with --baseline-dir. */
+const CHOICES = TARGETS.filter((name) => name !== "baseline");
+const BROKERS: Readonly<Record<string, readonly BrokerName[]>> = {
+  kafka: ["kafka"],
+  standin: ["standin"],
+  both: ["kafka", "standin"],
+};
+
 export const HELP = `Usage: npm run bench -- [options]
 
 Drives the service and the naive assembly of grpc-js, proto-loader and kafkajs with the same load, in turns, and prints
 events per CPU-second of each one's whole process tree. Read docs/benchmarks.md before quoting a number.
 
-  --broker WHICH        kafka (a real one), standin (only acknowledges) or both (kafka)
-  --target WHICH        service, naive or both (both)
+  --broker WHICH        kafka (a real one), standin (only acknowledges) or both (kafka; of the curve standin)
+  --target NAMES        some of ${CHOICES.join(", ")}, with commas between them;
+                        both: service and naive (both)
   --only NAME           this scenario; may be repeated: ${SCENARIOS.map((scenario) => scenario.name).join(", ")}
   --seconds N           what is measured of each round (6)
   --warm N              load before it, in seconds (3)
   --rounds N            rounds; each drives every target once (3)
-  --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0)
+  --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0).
+                        The curve's rate, too; open-2000 keeps its own
   --headers N           headers of an event (0)
-  --connections N       connections of the load client (4)
-  --baseline-dir DIR    another checkout, with its node_modules: a third target, "baseline"
-  --service-env N=V     an environment variable of the service, not of its baseline; may be repeated
+  --connections N       connections of the load client (4); the curve has its own
+  --baseline-dir DIR    another checkout, with its node_modules: one more target, "baseline"
+  --service-env N=V     an environment variable of service and grpc-js, not of the baseline; may be repeated
   --loadgen FILE        another load generator with the same JSON fields, instead of bench/load.ts
   --json FILE           write everything that was measured
   --help                this text`;
@@ -50,7 +61,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
   const { values } = parseArgs({
     args: [...args],
     options: {
-      broker: { type: "string", default: "kafka" },
+      broker: { type: "string" },
       target: { type: "string", default: "both" },
       only: { type: "string", multiple: true, default: [] },
       seconds: { type: "string", default: "6" },
@@ -78,20 +89,18 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     errors.push(`--${name}: give a number from ${min} to ${max}, not "${values[name]}"`);
     return min;
   };
-  const choose = <T>(name: "broker" | "target", choices: Readonly<Record<string, readonly T[]>>): readonly T[] => {
-    const choice = choices[values[name]];
-    if (choice !== undefined) return choice;
-    errors.push(`--${name}: give ${Object.keys(choices).join(", ")}, not "${values[name]}"`);
-    return [];
-  };
   const baselineDir = values["baseline-dir"] === undefined ? undefined : resolve(values["baseline-dir"]);
   if (baselineDir !== undefined && !statSync(`${baselineDir}/src/main.ts`, { throwIfNoEntry: false })?.isFile()) {
     errors.push(`--baseline-dir: ${baselineDir} has no src/main.ts; give a checkout of this repository`);
   }
-  const targets = choose<TargetName>("target", { service: ["service"], naive: ["naive"], both: ["service", "naive"] });
+  const brokers = values.broker === undefined ? undefined : BROKERS[values.broker];
+  if (values.broker !== undefined && brokers === undefined) {
+    errors.push(`--broker: give ${Object.keys(BROKERS).join(", ")}, not "${values.broker}"`);
+  }
+  const targets = attempt(errors, () => parseTargets(values.target), []);
   const options: BenchOptions = {
     scenarios: attempt(errors, () => selectScenarios(values.only), []),
-    brokers: choose<BrokerName>("broker", { kafka: ["kafka"], standin: ["standin"], both: ["kafka", "standin"] }),
+    brokers,
     targets: TARGETS.filter((name) => targets.includes(name) || (name === "baseline" && baselineDir !== undefined)),
     baselineDir,
     serviceEnv: attempt(errors, () => parseEnvironment(values["service-env"]), {}),
@@ -115,6 +124,15 @@ function attempt<T>(errors: string[], read: () => T, otherwise: T): T {
     errors.push(error instanceof Error ? error.message : String(error));
     return otherwise;
   }
+}
+
+function parseTargets(text: string): TargetName[] {
+  return text.split(",").flatMap((name): TargetName[] => {
+    if (name === "both") return ["service", "naive"];
+    const target = CHOICES.find((choice) => choice === name);
+    if (target !== undefined) return [target];
+    throw new Error(`--target: give both or some of ${CHOICES.join(",")}, not "${name}"`);
+  });
 }
 
 function parseEnvironment(assignments: readonly string[]): Record<string, string> {

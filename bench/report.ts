@@ -2,6 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus, loadavg, release } from "node:os";
+import { formatCurve } from "./curve-report.ts";
 import type { Ratio, Row, TargetLoad } from "./rows.ts";
 import { describe, SCENARIOS } from "./scenarios.ts";
 import { ROOT } from "./targets.ts";
@@ -43,13 +44,24 @@ export function formatRow(row: Row): string {
   const title = `${row.scenario} (${row.broker}): ${scenario === undefined ? "" : describe(scenario)}`;
   switch (row.kind) {
     case "load":
-      return [title, ...loadTable(row.targets), ...row.ratios.map(formatRatio), ...problems(row.targets)].join("\n");
+      return [
+        title,
+        ...loadTable(row.targets),
+        ...row.ratios.map(formatRatio),
+        ...(row.rate > 0 ? formatLatencies(row.targets) : []),
+        ...problems(row.targets),
+      ].join("\n");
     case "idle":
-      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(11)}${t.cpu_percent.toFixed(2)} % of a core`)].join(
+      return [
+        title,
+        ...row.targets.map((t) => `  ${t.target.padEnd(NAME_WIDTH)}${t.cpu_percent.toFixed(2)} % of a core`),
+      ].join("\n");
+    case "ready":
+      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(NAME_WIDTH)}${t.ready_ms.toFixed(0)} ms`)].join(
         "\n",
       );
-    case "ready":
-      return [title, ...row.targets.map((t) => `  ${t.target.padEnd(11)}${t.ready_ms.toFixed(0)} ms`)].join("\n");
+    case "curve":
+      return [title, ...row.targets.flatMap(formatCurve), ...problems(row.targets)].join("\n");
     default:
       return row satisfies never;
   }
@@ -60,6 +72,9 @@ interface Column {
   readonly width: number;
   readonly text: (load: TargetLoad) => string;
 }
+
+const LATENCY_ALLOWANCE_MS = 5;
+const NAME_WIDTH = 13;
 
 const whole = (value: number) => Math.round(value).toLocaleString("en-US");
 
@@ -75,10 +90,10 @@ const COLUMNS: readonly Column[] = [
 ];
 
 function loadTable(loads: readonly TargetLoad[]): string[] {
-  const head = `  ${"".padEnd(11)}${COLUMNS.map(({ title, width }) => title.padStart(width)).join("")}`;
+  const head = `  ${"".padEnd(NAME_WIDTH)}${COLUMNS.map(({ title, width }) => title.padStart(width)).join("")}`;
   const lines = loads.map((load) => {
     const cells = COLUMNS.map(({ width, text }) => text(load).padStart(width));
-    return `  ${load.target.padEnd(11)}${cells.join("")}`;
+    return `  ${load.target.padEnd(NAME_WIDTH)}${cells.join("")}`;
   });
   return [head, ...lines];
 }
@@ -87,8 +102,20 @@ function formatRatio({ of, to, median, min, max }: Ratio): string {
   return `  ${of} / ${to}: ${median.toFixed(2)}x events per CPU-second (rounds ${min.toFixed(2)}x to ${max.toFixed(2)}x)`;
 }
 
+/** How much later than half of the naive assembly's answers the last hundredth of the service's comes. */
+export function formatLatencies(loads: readonly Pick<TargetLoad, "target" | "p50_ms" | "p99_ms">[]): string[] {
+  const of = (name: TargetLoad["target"]) => loads.find(({ target }) => target === name);
+  const [service, naive] = [of("service"), of("naive")];
+  if (service === undefined || naive === undefined) return [];
+  const limit = naive.p50_ms + LATENCY_ALLOWANCE_MS;
+  const side = service.p99_ms <= limit ? "within" : "above";
+  return [
+    `  p99 of service ${service.p99_ms.toFixed(2)} ms: ${side} p50 of naive + ${LATENCY_ALLOWANCE_MS} ms = ${limit.toFixed(2)} ms`,
+  ];
+}
+
 /** What makes a row worthless: a server that answers without storing is fast. */
-function problems(loads: readonly TargetLoad[]): string[] {
+function problems(loads: readonly Pick<TargetLoad, "target" | "errors" | "failed" | "first_error">[]): string[] {
   return loads
     .filter((load) => load.errors > 0 || load.failed > 0)
     .map((load) => {
@@ -99,7 +126,7 @@ function problems(loads: readonly TargetLoad[]): string[] {
 
 /** True if every request of every target was answered as stored. */
 export function sound(rows: readonly Row[]): boolean {
-  return rows.every((row) => row.kind !== "load" || problems(row.targets).length === 0);
+  return rows.every((row) => row.kind === "idle" || row.kind === "ready" || problems(row.targets).length === 0);
 }
 
 function git(...args: string[]): string | undefined {

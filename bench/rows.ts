@@ -7,16 +7,14 @@
 // What PERSISTED costs is counted until its events are in Kafka: a round is over when the spool is empty, and the CPU of the
 // whole round, warming up included, is set against all events that were stored in it.
 
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TOPIC } from "./brokers.ts";
-import { Child } from "../scripts/child.ts";
-import { parseLoadResult, type LoadResult } from "./load/result.ts";
-import type { BenchOptions } from "./options.ts";
+import { type Curve, measureCurve } from "./curve.ts";
+import { runLoad, type Stage } from "./load-process.ts";
+import type { LoadResult } from "./load/result.ts";
 import { measureTree } from "./process-tree.ts";
 import type { DurabilityScenario, LoadScenario, Scenario } from "./scenarios.ts";
 import { median } from "./statistics.ts";
-import { ROOT, startTarget, type Target, type TargetName } from "./targets.ts";
+import { isService, startTarget, type Target, type TargetName } from "./targets.ts";
 
 const IDLE_SETTLE_MS = 3000;
 const IDLE_MS = 20_000;
@@ -24,8 +22,6 @@ const REST_WORKERS = 2;
 /** What a scrape shows is no older than this. */
 const METRICS_AGE_MS = 1_500;
 const SPOOL_EMPTY_MS = 60_000;
-/** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
-const LOAD_OVERHEAD_MS = 30_000;
 
 /** The medians of a target's rounds, and the rounds. */
 export interface TargetLoad extends Omit<LoadResult, "first_error"> {
@@ -34,7 +30,7 @@ export interface TargetLoad extends Omit<LoadResult, "first_error"> {
   readonly rounds: readonly LoadResult[];
 }
 
-/** How much more events a CPU-second of the service brings in: the median of the rounds' pairs, and their range. */
+/** How much more events a CPU-second of one target brings in: the median of the rounds' pairs, and their range. */
 export interface Ratio {
   readonly of: TargetName | DurabilityName;
   readonly to: TargetName | DurabilityName;
@@ -48,44 +44,51 @@ const DURABILITIES = { persisted: 2, replicated: 1 } as const;
 type DurabilityName = keyof typeof DURABILITIES;
 
 export type Row = { readonly scenario: string; readonly broker: string } & (
-  | { readonly kind: "load"; readonly targets: readonly TargetLoad[]; readonly ratios: readonly Ratio[] }
+  | {
+      readonly kind: "load";
+      /** Requests per second of an open loop; 0: closed. */
+      readonly rate: number;
+      readonly targets: readonly TargetLoad[];
+      readonly ratios: readonly Ratio[];
+    }
   | {
       readonly kind: "idle";
       readonly targets: readonly { readonly target: TargetName; readonly cpu_percent: number }[];
     }
   | { readonly kind: "ready"; readonly targets: readonly { readonly target: TargetName; readonly ready_ms: number }[] }
+  | { readonly kind: "curve"; readonly targets: readonly Curve[] }
 );
 
-export interface Stage {
-  /** For the report. */
-  readonly broker: string;
-  /** undefined: no brokers. */
-  readonly bootstrap: string | undefined;
-  readonly options: BenchOptions;
-  readonly signal: AbortSignal;
-}
-
-/** @returns undefined if the scenario has none of the chosen targets: the naive assembly has no spool and no workers. */
+/** @returns undefined if the scenario has none of the chosen targets. */
 export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row | undefined> {
-  const ours = scenario.kind !== "load" || scenario.persisted;
   // Without brokers there is nothing to compare.
   if (scenario.kind === "durability" && (stage.bootstrap === undefined || !stage.options.targets.includes("service")))
     return undefined;
-  const names = stage.options.targets.filter((name) => !ours || name !== "naive");
+  const names = stage.options.targets.filter((name) => takes(scenario, name));
   if (names.length === 0) return undefined;
   const row = { scenario: scenario.name, broker: stage.broker };
   switch (scenario.kind) {
-    case "load":
-      return { ...row, kind: "load", ...(await measureLoad(scenario, names, stage)) };
+    case "load": {
+      const rate = scenario.rate > 0 ? scenario.rate : stage.options.rate;
+      return { ...row, kind: "load", rate, ...(await measureLoad(scenario, names, stage)) };
+    }
     case "durability":
-      return { ...row, kind: "load", ...(await measureDurabilities(scenario, stage)) };
+      return { ...row, kind: "load", rate: stage.options.rate, ...(await measureDurabilities(scenario, stage)) };
     case "idle":
       return { ...row, kind: "idle", targets: await inTurn(names, (name) => measureIdle(name, stage)) };
     case "ready":
       return { ...row, kind: "ready", targets: await inTurn(names, (name) => measureReady(name, stage)) };
+    case "curve":
+      return { ...row, kind: "curve", targets: await inTurn(names, (name) => measureCurve(name, stage)) };
     default:
       return scenario satisfies never;
   }
+}
+
+/** The naive assembly and the sinks have neither spool nor workers, and the former cannot hold the curve's rate. */
+function takes(scenario: Scenario, target: TargetName): boolean {
+  if (scenario.kind === "curve") return target !== "naive";
+  return isService(target) || (scenario.kind === "load" && !scenario.persisted);
 }
 
 async function measureLoad(scenario: LoadScenario, names: readonly TargetName[], stage: Stage) {
@@ -101,9 +104,7 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
   }
   return {
     targets: names.map((target, i) => summarize(target, rounds[i]!)),
-    ratios: names
-      .slice(names[0] === "service" ? 1 : names.length)
-      .map((to, i) => ratio("service", to, rounds[0]!, rounds[i + 1]!)),
+    ratios: names.slice(1).map((to, i) => ratio(names[0]!, to, rounds[0]!, rounds[i + 1]!)),
   };
 }
 
@@ -147,54 +148,6 @@ async function spoolEmpty(target: Target, signal: AbortSignal): Promise<void> {
     target.assertRuns();
     if (performance.now() > deadline) throw new Error(`the spool is not empty after ${SPOOL_EMPTY_MS} ms`);
   } while ((await metricSum(target, "sluice_events_spooled")) > 0);
-}
-
-async function runLoad(
-  scenario: LoadScenario | DurabilityScenario,
-  target: Target,
-  { options, signal }: Stage,
-  durability = 0,
-): Promise<LoadResult> {
-  const withinMs = (options.warm + options.seconds) * 1000 + LOAD_OVERHEAD_MS;
-  await using child = new Child({
-    name: "the load client",
-    cwd: ROOT,
-    env: {},
-    ...loadCommand(scenario, target, options, durability),
-  });
-  try {
-    return parseLoadResult(await child.output(withinMs, signal));
-  } catch (error) {
-    target.assertRuns(); // a target that is gone says more than the client that misses it
-    throw error;
-  }
-}
-
-/** The load client's command line, or that of another load generator. */
-function loadCommand(
-  scenario: LoadScenario | DurabilityScenario,
-  target: Target,
-  options: BenchOptions,
-  durability: number,
-) {
-  const { mode, callers, window, batch, valueBytes } = scenario;
-  const { warm, seconds, rate, headers, connections, loadgen } = options;
-  if (loadgen === undefined) {
-    // prettier-ignore
-    const flags = {
-      addr: target.grpc, pid: target.pid, topic: TOPIC, mode, callers, window, batch, "value-bytes": valueBytes, headers,
-      connections, rate, warm, seconds, durability,
-    };
-    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    return { command: process.execPath, args: [join(ROOT, "bench/load.ts"), ...args] };
-  }
-  if (durability !== 0) throw new Error("--loadgen: another load generator cannot be told a durability; use --only");
-  // prettier-ignore
-  const flags = {
-    addr: target.grpc, pid: target.pid, topic: TOPIC, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
-    window, batch, size: valueBytes, headers, conns: connections, rate, warm: `${warm}s`, d: `${seconds}s`,
-  };
-  return { command: loadgen, args: Object.entries(flags).map(([name, value]) => `-${name}=${value}`) };
 }
 
 function summarize(target: TargetName | DurabilityName, rounds: readonly LoadResult[]): TargetLoad {

@@ -1,9 +1,7 @@
 // The loads that the bench puts on every target. The names are kept over versions, so that runs can be compared.
 
-/** A load on one target after the other. */
-export interface LoadScenario {
-  readonly kind: "load";
-  readonly name: string;
+/** What the load client does to a target. */
+export interface Load {
   readonly mode: "unary" | "stream";
   /** Concurrent callers (unary) or streams. */
   readonly callers: number;
@@ -13,6 +11,16 @@ export interface LoadScenario {
   readonly batch: number;
   /** Bytes of an event's value. */
   readonly valueBytes: number;
+  /** Requests per second; 0: as fast as answers come, or --rate. */
+  readonly rate: number;
+  /** Connections of the load client; undefined: --connections. */
+  readonly connections?: number;
+}
+
+/** A load on one target after the other. */
+export interface LoadScenario extends Load {
+  readonly kind: "load";
+  readonly name: string;
   /** True: the service has no brokers and stores on its spool. */
   readonly persisted: boolean;
 }
@@ -34,12 +42,18 @@ export interface ReadyScenario {
   readonly name: string;
 }
 
-export type Scenario = LoadScenario | DurabilityScenario | IdleScenario | ReadyScenario;
+/** What a request costs with more and more connections, and with more and more streams: see curve.ts. */
+export interface CurveScenario {
+  readonly kind: "curve";
+  readonly name: string;
+}
+
+export type Scenario = LoadScenario | DurabilityScenario | IdleScenario | ReadyScenario | CurveScenario;
 
 const load = (
   name: string,
-  shape: Pick<LoadScenario, "mode" | "callers" | "batch" | "valueBytes"> & { window?: number },
-) => ({ kind: "load", name, window: 1, persisted: false, ...shape }) as const satisfies LoadScenario;
+  shape: Pick<Load, "mode" | "callers" | "batch" | "valueBytes"> & { window?: number; rate?: number },
+) => ({ kind: "load", name, window: 1, rate: 0, persisted: false, ...shape }) as const satisfies LoadScenario;
 
 export const SCENARIOS: readonly Scenario[] = [
   load("streams-100", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }),
@@ -47,6 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
   load("unary-1", { mode: "unary", callers: 200, batch: 1, valueBytes: 200 }),
   load("unary-100-1k", { mode: "unary", callers: 64, batch: 100, valueBytes: 1024 }),
   load("streams-1", { mode: "stream", callers: 16, window: 64, batch: 1, valueBytes: 200 }),
+  load("open-2000", { mode: "unary", callers: 200, batch: 1, valueBytes: 200, rate: 2000 }),
   { ...load("persisted", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }), persisted: true },
   {
     ...load("durability", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }),
@@ -54,6 +69,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   { kind: "idle", name: "idle" },
   { kind: "ready", name: "ready" },
+  { kind: "curve", name: "curve" },
 ];
 
 /** The scenarios of these names, in the table's order; all, if none is named. */
@@ -70,9 +86,12 @@ export function selectScenarios(names: readonly string[]): readonly Scenario[] {
 export function describe(scenario: Scenario): string {
   if (scenario.kind === "idle") return "no load, two workers";
   if (scenario.kind === "ready") return "from spawn to ready, two workers";
-  const { mode, callers, window, batch, valueBytes, persisted } = scenario;
+  if (scenario.kind === "curve")
+    return "1 event × 200 B a request, at one rate over more and more connections and streams";
+  const { mode, callers, window, batch, valueBytes, rate, persisted } = scenario;
   const who = mode === "stream" ? `${callers} streams × window ${window}` : `${callers} unary callers`;
   const what = `${batch} event${batch === 1 ? "" : "s"} × ${valueBytes} B`;
+  if (rate > 0) return `${rate.toLocaleString("en-US")} requests/s of ${who} × ${what}`;
   if (scenario.kind === "durability") return `${who} × ${what}, PERSISTED and REPLICATED in turns`;
   return `${who} × ${what}${persisted ? ", on the spool without brokers" : ""}`;
 }

@@ -1,17 +1,31 @@
-// What the bench measures: the service, the service of another checkout, and the naive assembly, each as its own process
-// tree with a free port on loopback.
+// What the bench measures, each as its own process tree with a free port on loopback: the service, the service of another
+// checkout, the service on grpc-js, the naive assembly, and sinks that only answer.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Child } from "../scripts/child.ts";
+import type { SinkServer } from "./sinks/sink.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const READY_MS = 30_000;
 
-export const TARGETS = ["service", "baseline", "naive"] as const;
-export type TargetName = (typeof TARGETS)[number];
+const SINKS = {
+  "sink-native": "native",
+  "sink-grpc-js": "grpc-js",
+  "sink-http2": "http2",
+} as const satisfies Record<string, SinkServer>;
+const SERVICES = ["service", "baseline", "grpc-js"] as const;
+
+export type TargetName = (typeof SERVICES)[number] | "naive" | keyof typeof SINKS;
+/** In the order of the report: the ratios are the first one's to each of the others. */
+export const TARGETS: readonly TargetName[] = [...SERVICES, "naive", ...(Object.keys(SINKS) as (keyof typeof SINKS)[])];
+
+/** True for the targets that are the whole service: they have a spool, workers and an admin port. */
+export function isService(name: TargetName): name is (typeof SERVICES)[number] {
+  return (SERVICES as readonly TargetName[]).includes(name);
+}
 
 /** A target that is ready for load. */
 export interface Target extends AsyncDisposable {
@@ -30,13 +44,13 @@ export interface Target extends AsyncDisposable {
 export interface TargetOptions {
   /** The checkout of the target `baseline`. */
   readonly baselineDir: string | undefined;
-  /** More environment variables of the target `service`. */
+  /** More environment variables of the targets `service` and `grpc-js`. */
   readonly serviceEnv: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
 /**
- * Starts a target. The service and its baseline run on this process's Node, so that only their code differs.
+ * Starts a target. All of them run on this process's Node, so that only their code differs.
  * @param bootstrap the brokers; undefined: the service stores on its spool.
  */
 export async function startTarget(
@@ -47,9 +61,10 @@ export async function startTarget(
 ): Promise<Target> {
   const brokers: Record<string, string> = bootstrap === undefined ? {} : { KAFKA_BROKERS: bootstrap };
   const env = { ...brokers, GRPC_LISTEN: "127.0.0.1:0" };
-  if (name === "naive") {
-    const args = [join(ROOT, "bench/naive/main.ts")];
-    return await start(name, { command: process.execPath, args, cwd: ROOT, env }, signal, async () => {});
+  if (!isService(name)) {
+    const script = name === "naive" ? ["bench/naive/main.ts"] : ["bench/sinks/main.ts", `--server=${SINKS[name]}`];
+    const spec = { command: process.execPath, args: script, cwd: ROOT, env };
+    return await start(name, spec, signal, async () => {});
   }
   const cwd = name === "baseline" ? baselineDir : ROOT;
   if (cwd === undefined) throw new Error("the target baseline needs --baseline-dir");
@@ -63,7 +78,8 @@ export async function startTarget(
       ADMIN_LISTEN: "127.0.0.1:0",
       WORKERS: String(workers),
       DATA_DIR: dataDir,
-      ...(name === "service" && serviceEnv),
+      ...(name !== "baseline" && serviceEnv),
+      ...(name === "grpc-js" && { GRPC_SERVER: "grpc-js" }),
     },
   };
   return await start(name, spec, signal, () => rm(dataDir, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 // `npm test`: every test file of the repository, with one real Kafka broker for those that need it.
 //
-// Unit tests run two files at a time; those that start the service or load a broker run alone, so that their time limits
-// mean the same on a small machine.
+// Unit tests run two files at a time; those that start the service, load a broker or run programs of others (judges) run alone,
+// so that their time limits mean the same on a small machine. Judges are fetched and built before their tests begin.
 // What ends is told at once: a line per file that passes, everything about one that fails. The last line is
 // `N passed, N failed`, with `, N skipped` if there are any, and the exit code is 1 if anything failed.
 
@@ -9,6 +9,7 @@ import { globSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { judge, JUDGES, missingJudges } from "./judges.ts";
 import { type KafkaCluster, missingForKafka, SHARED_KAFKA, startKafka } from "./kafka.ts";
 import { type FileResult, runTestFile } from "./test/test-file.ts";
 
@@ -16,7 +17,7 @@ const HELP = `Runs the tests.
 
   node scripts/test.ts [--unit] [PATH]...
 
-  --unit   Only those that need no broker and no process of the service.
+  --unit   Only those that need no broker, no process of the service and no program of others.
   PATH     Only files under this path, or whose path holds this text.
 `;
 
@@ -39,8 +40,9 @@ function select(filters: readonly string[], unitOnly: boolean) {
   const chosen = filters.length === 0 ? all : all.filter((file) => filters.some((filter) => matches(file, filter)));
   const kafka = chosen.filter((file) => file.endsWith(".kafka.test.ts"));
   const service = chosen.filter((file) => file.endsWith(".service.test.ts"));
-  const unit = chosen.filter((file) => !kafka.includes(file) && !service.includes(file));
-  return unitOnly ? { unit, service: [], kafka: [] } : { unit, service, kafka };
+  const judged = chosen.filter((file) => file.endsWith(".judge.test.ts"));
+  const unit = chosen.filter((file) => ![...kafka, ...service, ...judged].includes(file));
+  return unitOnly ? { unit, service: [], judged: [], kafka: [] } : { unit, service, judged, kafka };
 }
 
 function matches(file: string, filter: string): boolean {
@@ -89,8 +91,8 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const { unit, service, kafka } = select(positionals, values.unit);
-  if (unit.length + service.length + kafka.length === 0) {
+  const { unit, service, judged, kafka } = select(positionals, values.unit);
+  if (unit.length + service.length + judged.length + kafka.length === 0) {
     process.stderr.write(`test: no test file matches ${positionals.join(" ")}\n`);
     return 1;
   }
@@ -106,14 +108,22 @@ async function main(): Promise<number> {
   const { signal } = interrupted;
   const missing = kafka.length === 0 ? undefined : await missingForKafka();
   const isFailure = (process.env["CI"] ?? "") === "true";
+  const how = isFailure ? "FAILED" : "SKIPPED";
   const loud =
     missing === undefined
-      ? undefined
-      : `${isFailure ? "FAILED" : "SKIPPED"}: ${kafka.length} test files that need real Kafka did not run (${kafka.join(", ")}), because ${missing}`;
-  if (loud !== undefined) print(`!!! ${loud}`);
+      ? []
+      : [
+          `${how}: ${kafka.length} test files that need real Kafka did not run (${kafka.join(", ")}), because ${missing}`,
+        ];
+  if (judged.length > 0) loud.push(...(await missingJudges()).map((line) => `${how}: nothing is judged by ${line}`));
+  for (const line of loud) print(`!!! ${line}`);
 
   await runAll(unit, UNIT, env, signal, totals);
   await runAll(service, SERVICE, env, signal, totals);
+  if (judged.length > 0 && !signal.aborted) {
+    await prepareJudges();
+    await runAll(judged, SERVICE, env, signal, totals);
+  }
   if (missing !== undefined) {
     if (isFailure) totals.failed += kafka.length;
     else totals.skipped += kafka.length;
@@ -124,7 +134,7 @@ async function main(): Promise<number> {
   }
 
   if (signal.aborted) print("Interrupted.");
-  if (loud !== undefined) print(`\n!!! ${loud}`);
+  for (const line of loud) print(`\n!!! ${line}`);
   if (isFailure && totals.skipped > 0) {
     print(`\n!!! FAILED: ${totals.skipped} tests were skipped; install what they miss (see above)`);
     totals.failed += totals.skipped;
@@ -133,6 +143,15 @@ async function main(): Promise<number> {
   const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
   print(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
   return totals.failed > 0 || signal.aborted ? 1 : 0;
+}
+
+/** What cannot be fetched or built fails the tests that need it. */
+async function prepareJudges(): Promise<void> {
+  for (const name of JUDGES) {
+    await judge(name).catch((error: unknown) => {
+      print(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
 }
 
 async function withBroker(totals: Totals, body: (cluster: KafkaCluster) => Promise<void>): Promise<void> {

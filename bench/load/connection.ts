@@ -18,7 +18,8 @@ import { HpackDecoder, requestBlocks, type RequestBlocks } from "./hpack.ts";
 import { writeSequence } from "./requests.ts";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const READ_BUFFER_BYTES = 256 * 1024;
+/** All connections read into it: what one read brings is dealt with before the next one. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 /** Every window, until somebody says otherwise. */
 const DEFAULT_WINDOW_BYTES = 65_535;
 /** What the server may send before it hears of us; answers are small, so it never waits. */
@@ -63,7 +64,7 @@ export class Connection implements FrameEvents {
       port: endpoint.port,
       noDelay: true,
       onread: {
-        buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+        buffer: READ_BUFFER,
         callback: (bytes, buffer) => {
           this.#read(buffer as Buffer, bytes);
           return true;

@@ -2,7 +2,8 @@
 //
 //   frame = length:uint24 type:uint8 flags:uint8 stream:uint31 payload
 //
-// A written buffer is used again when the socket has taken it, so a client under load allocates no buffers.
+// A written buffer is used again when the socket has taken it, by whichever connection needs one next: a client under load
+// allocates no buffers, and a thousand connections need as many as have something on the way to their sockets.
 
 import type { Socket } from "node:net";
 
@@ -29,10 +30,13 @@ export const HEAD_BYTES = 9;
 export const PAYLOAD_BYTES_MAX = 16_384;
 const WRITE_BUFFER_BYTES = 256 * 1024;
 
+const spare: Buffer[] = [];
+/** Stands for a buffer that is yet to be taken: no frame fits into it. */
+const NONE: Buffer = Buffer.alloc(0);
+
 export class FrameWriter {
   readonly #socket: Socket;
-  readonly #spare: Buffer[] = [];
-  #out: Buffer = Buffer.allocUnsafeSlow(WRITE_BUFFER_BYTES);
+  #out = NONE;
   #written = 0;
 
   constructor(socket: Socket) {
@@ -41,7 +45,10 @@ export class FrameWriter {
 
   /** Writes a frame's head and makes sure that its payload, at most PAYLOAD_BYTES_MAX, fits behind it. */
   head(length: number, type: number, flags: number, id: number): void {
-    if (this.#written + HEAD_BYTES + length > this.#out.length) this.flush();
+    if (this.#written + HEAD_BYTES + length > this.#out.length) {
+      this.flush();
+      if (this.#out === NONE) this.#out = spare.pop() ?? Buffer.allocUnsafeSlow(WRITE_BUFFER_BYTES);
+    }
     const out = this.#out;
     const at = this.#written;
     out[at] = length >>> 16;
@@ -79,8 +86,8 @@ export class FrameWriter {
   flush(): void {
     if (this.#written === 0 || this.#socket.destroyed) return;
     const full = this.#out;
-    this.#socket.write(full.subarray(0, this.#written), () => this.#spare.push(full));
-    this.#out = this.#spare.pop() ?? Buffer.allocUnsafeSlow(WRITE_BUFFER_BYTES);
+    this.#socket.write(full.subarray(0, this.#written), () => spare.push(full));
+    this.#out = NONE;
     this.#written = 0;
   }
 }

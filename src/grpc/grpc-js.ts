@@ -286,7 +286,7 @@ class UnaryCall extends BaseCall {
   }
 
   send(message: Uint8Array): void {
-    this.#message = asBuffer(message);
+    this.#message = Buffer.from(message);
   }
 
   end(status: Status): void {
@@ -328,7 +328,7 @@ class StreamingCall extends BaseCall {
 
   send(message: Uint8Array): void {
     if (this.over) return;
-    if (this.#stream.write(asBuffer(message))) this.#unsentBytes = 0;
+    if (this.#stream.write(Buffer.from(message))) this.#unsentBytes = 0;
     else this.#unsentBytes += message.length;
   }
 

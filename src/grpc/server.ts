@@ -25,9 +25,11 @@ export interface ServerCall {
   header(name: string): string | undefined;
   /** The first value of a request header whose name ends in `-bin`. */
   binaryHeader(name: string): Uint8Array | undefined;
+  /** Whether the message came compressed; valid while `message` runs, undefined where the server cannot tell. */
+  readonly messageCompressed?: boolean;
   /** Sends the answer's header fields, before any message; without it, they leave with the first one. */
   sendHeaders(metadata: Metadata): void;
-  /** Sends one message. The bytes are the server's from now on. `compress` asks for gzip, where the client takes it. */
+  /** Sends one message. The bytes are lent until this returns. `compress` asks for gzip, where the client takes it. */
   send(message: Uint8Array, compress?: boolean): void;
   /** Bytes that were sent and that the client has not taken yet. */
   readonly unsentBytes: number;

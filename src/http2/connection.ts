@@ -26,7 +26,13 @@ import { ReceiveWindow } from "./receive-window.ts";
 import type { RequestHandler, RequestHeaders } from "./request.ts";
 import { checkTrailers, requestOf } from "./request-headers.ts";
 import { SendQueue } from "./send-queue.ts";
-import { DEFAULT_WINDOW_BYTES, HEADER_TABLE_BYTES, readSettings, writeSettings } from "./settings.ts";
+import {
+  DEFAULT_WINDOW_BYTES,
+  HEADER_TABLE_BYTES,
+  lowersHeaderTable,
+  readSettings,
+  writeSettings,
+} from "./settings.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Transport, TransportListener } from "./transport.ts";
@@ -50,10 +56,16 @@ export interface ConnectionContext {
 const OUTPUT_HIGH_BYTES = 64 * 1024;
 /** With this much unsent and a socket that takes nothing, nothing more is read, so that no more answers come to be. */
 const OUTPUT_PAUSE_BYTES = 128 * 1024;
+/** RST_STREAM frames on streams that are closed already, beyond one for each request. */
+const LATE_RESETS_MAX = 1_000;
+/** A header list that is so many times as large as its block was not compressed, but made to be. */
+const HPACK_BOMB_RATIO = 10;
 /** How long a client may take to hang up once it was told to, or to answer the PING between the two GOAWAYs. */
 const LINGER_MS = 1_000;
 
 const NO_BYTES = new Uint8Array(0);
+/** A header block that begins with it makes the client's dynamic table empty (RFC 7541 section 6.3). */
+const EMPTY_TABLE = Buffer.from([0x20]);
 const TOO_LARGE = encodeHeaders([[":status", "431"]]);
 const KEEPALIVE_PING = Buffer.from("\u0001sluice\u0000", "latin1");
 const GO_AWAY_PING = Buffer.from("\u0002sluice\u0000", "latin1");
@@ -86,10 +98,14 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
   #dataLength = 0;
   sendWindow: number = DEFAULT_WINDOW_BYTES;
   #initialSendWindow: number = DEFAULT_WINDOW_BYTES;
+  /** The client's dynamic table. */
+  #table: "as it began" | "to be emptied" | "emptied" = "as it began";
   /** Frames of answers went out since the last PING. */
   #answeredSincePing = false;
   #dataFramesSent = 0;
   #sizeUpdates = 0;
+  /** RST_STREAM frames on closed streams, less the requests that came since. */
+  #lateResets = 0;
   /** GOAWAY: said first without, then with the last stream that is taken. */
   #goingAway: "no" | "announced" | "final" = "no";
   #goingAwayAtMs = 0;
@@ -170,6 +186,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const nowMs = this.#clock.monotonic();
     this.#nowMs = nowMs;
     if (this.#phase === "closed") return;
+    this.#streams.open.shrink();
     if (this.#phase === "closing") {
       if (nowMs - this.#closingAtMs > LINGER_MS) this.#transport.destroy();
       return;
@@ -376,13 +393,17 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     }
     const stream = this.#streams.open.get(id);
     if (stream !== undefined) this.#trailers(stream, list, endStream);
-    else if (id > this.#streams.lastId) this.#request(id, list, endStream);
-    else this.#frameOnClosed(id);
+    else if (id > this.#streams.lastId) this.#request(id, list, endStream, end - start);
+    else {
+      this.#frameOnClosed(id);
+      this.#spend(Budget.PROVOKED_RESETS);
+    }
   }
 
-  #request(id: number, list: HeaderList, endStream: boolean): void {
+  #request(id: number, list: HeaderList, endStream: boolean, blockBytes: number): void {
     if (id > this.#lastTakenId) return;
     this.#streams.lastId = id;
+    if (this.#lateResets > 0) this.#lateResets--;
     if (this.#streams.open.size >= this.#options.streamsMax) {
       this.#writeReset(id, ErrorCode.REFUSED_STREAM);
       this.#spend(Budget.REFUSED_STREAMS);
@@ -391,8 +412,9 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     if (list.tooLarge) {
       this.#spend(Budget.LARGE_HEADER_LISTS);
       const detail = `a header list of more than ${this.#options.headerListBytesMax} bytes (GRPC_HEADER_LIST_BYTES_MAX)`;
-      this.#observer.attack("header_list_too_large", this.peer, detail);
-      this.#output.headers(id, TOO_LARGE, true);
+      const unfolded = this.#decoder.listBytes > HPACK_BOMB_RATIO * blockBytes;
+      this.#observer.attack(unfolded ? "hpack_bomb" : "header_list_too_large", this.peer, detail);
+      this.#writeHeaders(id, TOO_LARGE, true);
       if (endStream) this.#touch();
       else this.#writeReset(id, ErrorCode.NO_ERROR);
       return;
@@ -426,8 +448,8 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     if (id === 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0");
     this.#spend(Budget.PRIORITIES);
     const stream = this.#streams.open.get(id);
-    if (end - start !== 5) this.#failFrame(stream, id, ErrorCode.FRAME_SIZE_ERROR);
-    else if (readUint31(buffer, start) === id) this.#failFrame(stream, id, ErrorCode.PROTOCOL_ERROR);
+    if (end - start !== 5) this.#failPriority(stream, id, ErrorCode.FRAME_SIZE_ERROR);
+    else if (readUint31(buffer, start) === id) this.#failPriority(stream, id, ErrorCode.PROTOCOL_ERROR);
   }
 
   #resetFrame(id: number, buffer: Buffer, start: number, end: number): void {
@@ -436,20 +458,33 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const code = readUint32(buffer, start);
     this.#observer.reset("received", code);
     const stream = this.#streams.open.get(id);
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      this.#lateReset();
+      return;
+    }
     if (stream.open) this.#spend(Budget.RESETS);
     this.#streams.remember(id, "reset by the client");
     stream.lose(code as ErrorCode);
+  }
+
+  /** It crossed the end of our answer, as grpc-go's do after each call that we end early; one for each request is honest. */
+  #lateReset(): void {
+    if (++this.#lateResets <= LATE_RESETS_MAX) return;
+    const message = `RST_STREAM on closed streams: ${LATE_RESETS_MAX} more than requests`;
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message, "rapid_reset");
   }
 
   #settingsFrame(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
     if (id !== 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream");
     if ((flags & Flag.ACK) !== 0) {
       if (end > start) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS is empty");
+      this.#spend(Budget.SETTINGS);
       return;
     }
     this.#spend(Budget.SETTINGS);
     const windowBytes = readSettings(buffer, start, end, this.#initialSendWindow);
+    // Told once: nothing is below a table of no bytes.
+    if (this.#table === "as it began" && lowersHeaderTable(buffer, start, end)) this.#table = "to be emptied";
     const difference = windowBytes - this.#initialSendWindow;
     this.#initialSendWindow = windowBytes;
     if (difference !== 0) {
@@ -474,6 +509,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     const payload = buffer.subarray(start, end);
     if ((flags & Flag.ACK) !== 0) {
       if (this.#goingAway === "announced" && payload.equals(GO_AWAY_PING)) this.#finaliseGoAway();
+      this.#spend(Budget.PINGS);
       return;
     }
     // A client may measure every answer.
@@ -529,7 +565,7 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
 
   writeHeaders(stream: Stream, block: Uint8Array, endStream: boolean): void {
     this.#answeredSincePing = true;
-    this.#output.headers(stream.id, block, endStream);
+    this.#writeHeaders(stream.id, block, endStream);
     this.#touch();
   }
 
@@ -643,10 +679,24 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     this.#spend(Budget.PROVOKED_RESETS);
   }
 
-  #failFrame(stream: Stream | undefined, id: number, code: ErrorCode): void {
-    if (stream !== undefined) stream.fail(code);
-    else this.#writeReset(id, code);
+  /** PRIORITY may come on any stream, but none that is idle can be reset. */
+  #failPriority(stream: Stream | undefined, id: number, code: ErrorCode): void {
+    if (stream !== undefined) {
+      this.#failStream(stream, code);
+      return;
+    }
+    if (this.#streams.isIdle(id)) throw new ConnectionError(code, "PRIORITY that is wrong, on an idle stream");
+    this.#writeReset(id, code);
     this.#spend(Budget.PROVOKED_RESETS);
+  }
+
+  #writeHeaders(id: number, block: Uint8Array, endStream: boolean): void {
+    if (this.#table === "to be emptied") {
+      this.#table = "emptied";
+      this.#output.headers(id, Buffer.concat([EMPTY_TABLE, block]), endStream);
+    } else {
+      this.#output.headers(id, block, endStream);
+    }
   }
 
   #writeReset(id: number, code: ErrorCode): void {

@@ -42,7 +42,7 @@ export interface RequestStream {
   readonly unsentBytes: number;
   /** Sends the answer's header block. @param block as `encodeHeaders` makes it; it is not changed or kept. */
   respond(block: Uint8Array): void;
-  /** Sends body bytes, `prefix` before `bytes`. They are the stream's from now on. `respond` comes first. */
+  /** Sends body bytes, `prefix` before `bytes`. They are lent until this returns. `respond` comes first. */
   write(prefix: Uint8Array, bytes: Uint8Array): void;
   /**
    * Ends the answer with trailers, or, where nothing was sent before, with a header block alone. If the client has not ended

@@ -17,6 +17,8 @@ import { Turn } from "./turn.ts";
 
 /** How often connections are looked after. */
 const SWEEP_MS = 1_000;
+/** Refused connections at a time that are told why. */
+const REFUSED_MAX = 100;
 /** Connections that the kernel holds until they are accepted. */
 const BACKLOG = 1_024;
 /** How long a client may take to hang up that has no place here. */
@@ -40,6 +42,8 @@ export class Http2Server {
   readonly #context: ConnectionContext;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  /** Those that were one too many, until they are gone; they take no place of others. */
+  readonly #refused = new Set<Connection>();
   /** The sockets below TLS, from before their handshake on. */
   readonly #tlsSockets = new Set<Socket>();
   readonly pages = new PagePool();
@@ -176,17 +180,25 @@ export class Http2Server {
 
   #connect(transport: StreamTransport | NonNullable<ReturnType<typeof moveToSharedBuffer>>): void {
     const connection = new Connection(transport, this.#context);
-    const tooMany = this.#connections.size >= this.#options.connectionsMax;
+    const tooMany = this.#connections.size - this.#refused.size >= this.#options.connectionsMax;
     this.#connections.add(connection);
     transport.listen(connection);
-    if (tooMany) connection.refuse();
+    if (tooMany) this.#refuse(connection);
     // It was on its way when the drain began.
     else if (this.#draining) connection.goAway("drain");
     if (this.#sweep === undefined) this.#scheduleSweep();
   }
 
+  #refuse(connection: Connection): void {
+    this.#refused.add(connection);
+    connection.refuse();
+    // Whoever comes with hundreds at once does not read why.
+    if (this.#refused.size > REFUSED_MAX) connection.destroy("over_limit");
+  }
+
   #closed(connection: Connection): void {
     this.#connections.delete(connection);
+    this.#refused.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 

@@ -20,7 +20,7 @@ export const HEADER_TABLE_BYTES = 4_096;
 
 /**
  * Reads a client's settings. Only its initial window matters to us: we push nothing, send frames of the least maximum, and
- * use no dynamic table.
+ * use no dynamic table (but see `lowersHeaderTable`).
  * @returns the client's new SETTINGS_INITIAL_WINDOW_SIZE, or `windowBytes`, the one so far.
  * @throws ConnectionError
  */
@@ -49,6 +49,18 @@ export function readSettings(bytes: Uint8Array, start: number, end: number, wind
     }
   }
   return initialWindowBytes;
+}
+
+/**
+ * Does the client want a dynamic table below the one that every connection begins with? It has to be told then that it is
+ * made smaller, although we put nothing into it (RFC 7541 section 4.2).
+ */
+export function lowersHeaderTable(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += SETTING_BYTES) {
+    const identifier = (bytes[at]! << 8) | bytes[at + 1]!;
+    if (identifier === Setting.HEADER_TABLE_SIZE && readUint32(bytes, at + 2) < HEADER_TABLE_BYTES) return true;
+  }
+  return false;
 }
 
 /** The payload of our SETTINGS. */

@@ -49,6 +49,10 @@ export class StreamMap {
       }
     }
     slots[hole] = undefined;
+  }
+
+  /** Gives back what a burst has taken; to be called now and then, because bursts come again. */
+  shrink(): void {
     if (this.#slots.length > SLOTS_MIN && 16 * this.#size < this.#slots.length) this.#resize(this.#slots.length / 4);
   }
 
@@ -65,6 +69,8 @@ export class StreamMap {
 
   #resize(length: number): void {
     const streams = this.toArray();
+    // A discarded table must keep nobody reachable.
+    this.#slots.fill(undefined);
     const slots = Math.max(SLOTS_MIN, length);
     this.#slots = new Array<Stream | undefined>(slots).fill(undefined);
     this.#mask = slots - 1;

@@ -118,7 +118,7 @@ export class Stream implements RequestStream {
     if (length === 0) return;
     this.#unsent ??= [];
     if (prefix.length > 0) this.#unsent.push({ bytes: prefix.slice(), start: 0 });
-    if (bytes.length > 0) this.#unsent.push({ bytes, start: 0 });
+    if (bytes.length > 0) this.#unsent.push({ bytes: bytes.slice(), start: 0 });
     this.#unsentBytes += length;
     host.queued(this, length);
   }

@@ -119,7 +119,7 @@ export class Accumulators {
   /** Seals everything that is open, so that what comes next cannot overtake it. */
   sealOpen(): void {
     for (const accumulator of this.#touched) this.#seal(accumulator, "flush");
-    for (const batch of this.#lingering) this.#seal(batch.accumulator, "flush");
+    for (const batch of this.#lingering.toArray()) this.#seal(batch.accumulator, "flush");
   }
 
   /** Every record of the batch is settled: its buffer is free, and the next batch of its partition may go. */

@@ -7,6 +7,7 @@
 // Invariant: a batch is in the queue from `add` until `delete`, overdue or not, so whoever has to seal everything finds it.
 
 import type { Clock } from "../clock.ts";
+import { LinkedList } from "../linked-list.ts";
 import type { RecordBatch } from "./record-batch.ts";
 
 export class LingerQueue {
@@ -14,8 +15,8 @@ export class LingerQueue {
   readonly #lingerMs: number;
   readonly #onEnd: (batch: RecordBatch) => void;
   /** Oldest first. */
-  readonly #waiting = new Set<RecordBatch>();
-  readonly #overdue = new Set<RecordBatch>();
+  readonly #waiting = new LinkedList<RecordBatch>();
+  readonly #overdue = new LinkedList<RecordBatch>();
   #scheduled = false;
 
   /** @param onEnd is told once of each batch whose linger ends while it is in the queue. */
@@ -32,12 +33,13 @@ export class LingerQueue {
   }
 
   delete(batch: RecordBatch): void {
-    if (!this.#waiting.delete(batch)) this.#overdue.delete(batch);
+    if (batch.overdue) this.#overdue.remove(batch);
+    else this.#waiting.remove(batch);
   }
 
-  *[Symbol.iterator](): Generator<RecordBatch> {
-    yield* this.#overdue;
-    yield* this.#waiting;
+  /** Those that wait now. */
+  toArray(): RecordBatch[] {
+    return [...this.#overdue.toArray(), ...this.#waiting.toArray()];
   }
 
   #schedule(first: RecordBatch): void {
@@ -49,12 +51,12 @@ export class LingerQueue {
   #end(): void {
     this.#scheduled = false;
     const dueMs = this.#clock.monotonic() - this.#lingerMs;
-    for (const batch of this.#waiting) {
+    for (let batch = this.#waiting.first; batch !== undefined; batch = this.#waiting.first) {
       if (batch.openedAtMs > dueMs) {
         this.#schedule(batch);
         return;
       }
-      this.#waiting.delete(batch);
+      this.#waiting.remove(batch);
       this.#overdue.add(batch);
       batch.overdue = true;
       this.#onEnd(batch);

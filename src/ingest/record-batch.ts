@@ -5,6 +5,7 @@
 
 import type { Clock } from "../clock.ts";
 import { assert } from "../errors.ts";
+import type { Linked } from "../linked-list.ts";
 import { RECORD_BATCH_HEADER_BYTES, writeBatchHeader } from "../wire/record-batch.ts";
 import type { EventIndex } from "../wire/publish-request.ts";
 import { sizeOfRecord, sizeOfRecordBody, writeRecord } from "../wire/record.ts";
@@ -13,7 +14,10 @@ import type { Batch } from "./batch.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import type { SealedBatch } from "./producer.ts";
 
-export class RecordBatch implements SealedBatch {
+export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
+  /** In the linger queue. */
+  previous: RecordBatch | undefined;
+  next: RecordBatch | undefined;
   readonly accumulator: Accumulator;
   readonly openedAtMs: number;
   sentAtMs?: number;

@@ -16,6 +16,9 @@ export interface Flow {
   resume(): void;
 }
 
+/** Most calls keep one batch and nothing in line; what stands for an empty list until there is one. */
+const NONE: never[] = [];
+
 export class Session {
   readonly #pipeline: Pipeline;
   readonly #responder: Responder;
@@ -23,9 +26,9 @@ export class Session {
   readonly #clock: Clock;
   readonly #receivedBytes: Counter;
   /** Messages in line, the first of them waiting; copies, because a message's bytes are only lent. */
-  readonly #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = [];
+  #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = NONE;
   /** Batches in the order in which they came, from the first that is not settled on. */
-  readonly #order: Batch[] = [];
+  #order: Batch[] = NONE;
   #lastDurability: Durability = Durability.UNSPECIFIED;
   #closed = false;
   /** The highest sequence up to which every batch is settled, in the order in which they came. */
@@ -69,13 +72,19 @@ export class Session {
     this.#closed = true;
   }
 
+  #append(batch: Batch): void {
+    if (this.#order === NONE) this.#order = [batch];
+    else this.#order.push(batch);
+  }
+
   /** Moves `lastSettledSequence` on. */
   #forgetSettled(): void {
     let settled = 0;
     while (settled < this.#order.length && this.#order[settled]!.settled) settled++;
     if (settled === 0) return;
     this.lastSettledSequence = this.#order[settled - 1]!.sequence;
-    this.#order.splice(0, settled);
+    if (settled === 1) this.#order.shift();
+    else this.#order.splice(0, settled);
   }
 
   #take(bytes: Buffer, batch: Batch): Promise<unknown> | undefined {
@@ -83,12 +92,13 @@ export class Session {
     if (missing !== undefined) return missing;
     if (batch.durability !== Durability.UNSPECIFIED) this.#lastDurability = batch.durability;
     if (this.#order.length > 0 && this.#order[0]!.settled) this.#forgetSettled();
-    this.#order.push(batch);
+    this.#append(batch);
     return undefined;
   }
 
   #hold(bytes: Buffer, receivedAtMs: number, batch: Batch | undefined, missing: Promise<unknown> | undefined): void {
     this.#flow.pause();
+    if (this.#line === NONE) this.#line = [];
     this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });
     void this.#workOff(batch, missing);
   }
@@ -122,7 +132,7 @@ export class Session {
       }
     }
     if (batch !== undefined) this.#pipeline.admission.release(batch.admittedBytes);
-    this.#line.length = 0;
+    this.#line = NONE;
     if (!this.#closed) this.#flow.resume();
   }
 
@@ -130,7 +140,7 @@ export class Session {
     const batch = new Batch(this.#responder, receivedAtMs, 0);
     batch.sequence = this.#pipeline.sequenceOf(bytes);
     batch.settled = true;
-    this.#order.push(batch);
+    this.#append(batch);
     this.#responder.refused(batch, error);
   }
 }

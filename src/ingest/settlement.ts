@@ -52,7 +52,7 @@ export class Settlement implements BatchSettler {
 
   /** All records of a batch that was begun are with their accumulators; if there are none, it is answered now. */
   transcoded(batch: Batch): void {
-    if (batch.remaining === 0) this.#answer(batch);
+    if (batch.remaining === 0) this.#answer(batch, this.#clock.monotonic());
     else this.#unansweredEvents += batch.remaining;
   }
 
@@ -65,9 +65,10 @@ export class Settlement implements BatchSettler {
   stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
     const records = batch as RecordBatch;
     const { topic, partition, durability } = records.accumulator;
-    this.#settle(records, first, count);
+    const nowMs = this.#clock.monotonic();
+    this.#settle(records, first, count, nowMs);
     topic.countStored(durability, count);
-    this.#eachRun(records, first, count, (origin, from, to) => {
+    this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       origin.stored += to - from;
       if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
     });
@@ -76,23 +77,23 @@ export class Settlement implements BatchSettler {
   failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
     const records = batch as RecordBatch;
     const topic = records.accumulator.topic;
-    this.#settle(records, first, count);
+    const nowMs = this.#clock.monotonic();
+    this.#settle(records, first, count, nowMs);
     topic.countFailed(error.reason, count);
-    this.#eachRun(records, first, count, (origin, from, to) => {
+    this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       for (let record = from; record < to; record++) {
         origin.fail(records.eventIndexes[record]!, error.reason, error.message, error.retryable);
       }
     });
   }
 
-  #settle(batch: RecordBatch, first: number, count: number): void {
+  #settle(batch: RecordBatch, first: number, count: number, nowMs: number): void {
     const isFirst = batch.remaining === batch.count;
     batch.settle(first, count);
     if (!isFirst) return;
-    const now = this.#clock.monotonic();
-    const sentAtMs = batch.sentAtMs ?? now;
+    const sentAtMs = batch.sentAtMs ?? nowMs;
     this.#queued.observe(sentAtMs - batch.openedAtMs);
-    this.#produced.observe(now - sentAtMs);
+    this.#produced.observe(nowMs - sentAtMs);
   }
 
   /** Tells every client's batch with records in [first, first + count), and settles what is complete now. */
@@ -100,6 +101,7 @@ export class Settlement implements BatchSettler {
     batch: RecordBatch,
     first: number,
     count: number,
+    nowMs: number,
     tell: (origin: Batch, from: number, to: number) => void,
   ): void {
     const end = first + count;
@@ -113,18 +115,17 @@ export class Settlement implements BatchSettler {
         tell(origin, from, to);
         origin.remaining -= to - from;
         this.#unansweredEvents -= to - from;
-        if (origin.remaining === 0) this.#answer(origin);
+        if (origin.remaining === 0) this.#answer(origin, nowMs);
       }
       runStart = runEnd;
     }
     if (batch.remaining === 0) this.#accumulators.settled(batch);
   }
 
-  #answer(batch: Batch): void {
+  #answer(batch: Batch, nowMs: number): void {
     assert(!batch.settled, "a batch is answered once");
     batch.settled = true;
     batch.sortFailures();
-    const nowMs = this.#clock.monotonic();
     this.#admission.release(batch.admittedBytes, nowMs);
     this.#acknowledged.observe(nowMs - batch.receivedAtMs);
     batch.responder.answered(batch);

@@ -41,20 +41,29 @@ export interface PublishAnswer {
   readonly durability: number;
 }
 
-/** The bytes of the answer as a PublishResponse. */
+/** The bytes of the answer as a PublishResponse. They are good until the next answer is encoded. */
 export function encodePublishResponse(answer: PublishAnswer): Buffer {
-  const out = Buffer.allocUnsafe(sizeOfAnswer(answer));
+  const out = room(sizeOfAnswer(answer));
   writeAnswer(out, 0, answer);
   return out;
 }
 
-/** The bytes of the answer as a PublishStreamResponse. */
+/** The bytes of the answer as a PublishStreamResponse. They are good until the next answer is encoded. */
 export function encodePublished(answer: PublishAnswer): Buffer {
   const size = sizeOfAnswer(answer);
-  const out = Buffer.allocUnsafe(1 + sizeOfVarint(size) + size);
+  const out = room(1 + sizeOfVarint(size) + size);
   out[0] = 0x0a;
   writeAnswer(out, writeVarint(out, 1, size), answer);
   return out;
+}
+
+/** Answers this short, as nearly all are, are written into the same memory, and their views are made once for each length. */
+const SHORT_BYTES = 256;
+const scratch = Buffer.allocUnsafeSlow(SHORT_BYTES);
+const views = Array.from({ length: SHORT_BYTES + 1 }, (_, length) => scratch.subarray(0, length));
+
+function room(bytes: number): Buffer {
+  return bytes <= SHORT_BYTES ? views[bytes]! : Buffer.allocUnsafe(bytes);
 }
 
 function sizeOfAnswer(answer: PublishAnswer): number {

@@ -31,6 +31,26 @@ test("an open loop's idle sender waits until a request is due", async () => {
   pacer.stop();
 });
 
+test("an open loop's idle senders take turns", async () => {
+  const pacer = new Pacer(2000);
+  const turns: string[] = [];
+  const done = Promise.withResolvers<void>();
+  for (const name of ["a", "b", "c"]) {
+    const sender = {
+      send: () => {
+        if (turns.push(name) === 9) done.resolve();
+        setImmediate(() => pacer.free(sender));
+      },
+    };
+    pacer.free(sender);
+  }
+  pacer.start();
+  await done.promise;
+  pacer.stop();
+  assert.equal(turns.slice(0, 3).join(""), "abc");
+  for (const name of ["a", "b", "c"]) assert.equal(turns.slice(0, 9).filter((turn) => turn === name).length, 3);
+});
+
 test("a stopped pacer sends nothing", () => {
   const pacer = new Pacer(0);
   pacer.stop();

@@ -17,10 +17,12 @@ test("the scenarios are described by their load", () => {
     "unary-1": "200 unary callers × 1 event × 200 B",
     "unary-100-1k": "64 unary callers × 100 events × 1024 B",
     "streams-1": "16 streams × window 64 × 1 event × 200 B",
+    "open-2000": "2,000 requests/s of 200 unary callers × 1 event × 200 B",
     persisted: "16 streams × window 8 × 100 events × 200 B, on the spool without brokers",
     durability: "16 streams × window 8 × 100 events × 200 B, PERSISTED and REPLICATED in turns",
     idle: "no load, two workers",
     ready: "from spawn to ready, two workers",
+    curve: "1 event × 200 B a request, at one rate over more and more connections and streams",
   });
 });
 
@@ -44,8 +46,23 @@ test("the command line is read, one target and one broker or both", () => {
   assert.deepEqual(options.serviceEnv, { LINGER: "0", A: "b=c" });
   const usual = parseBenchOptions([]);
   assert.ok(usual !== "help");
-  assert.deepEqual([usual.brokers, usual.targets], [["kafka"], ["service", "naive"]]);
+  assert.deepEqual([usual.brokers, usual.targets], [undefined, ["service", "naive"]]);
   assert.equal(parseBenchOptions(["--help"]), "help");
+});
+
+test("several targets are chosen with commas, in the report's order whatever the order given", () => {
+  const targetsOf = (text: string) => {
+    const options = parseBenchOptions(["--target", text]);
+    assert.ok(options !== "help");
+    return options.targets;
+  };
+  assert.deepEqual(targetsOf("sink-http2,naive,grpc-js,service"), ["service", "grpc-js", "naive", "sink-http2"]);
+  assert.deepEqual(targetsOf("both,sink-native"), ["service", "naive", "sink-native"]);
+  assert.deepEqual(targetsOf("naive,naive"), ["naive"]);
+  // A baseline is another checkout: its name alone does not say which.
+  for (const wrong of ["service,", "baseline", "all", "service naive"]) {
+    assert.throws(() => targetsOf(wrong), /^Error: --target: give both or some of service,grpc-js,naive,sink-native,/);
+  }
 });
 
 test("every mistake on the command line is told, one line each", () => {

@@ -48,6 +48,11 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** What is to run at the end of the turn. */
+  get immediates(): number {
+    return this.#immediates.length;
+  }
+
   /** Ends the turn of the event loop: what was asked for until now runs, what that asks for runs in the next turn. */
   runImmediates(): void {
     const callbacks = this.#immediates;

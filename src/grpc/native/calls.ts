@@ -9,6 +9,7 @@ import { codeName } from "../status.ts";
 import { NativeCall } from "./call.ts";
 import type { CallContext, CallLimits } from "./call-context.ts";
 import { Deadlines } from "./deadlines.ts";
+import { ForeignExchange, ForeignRequest } from "./foreign-request.ts";
 import { IncompleteMessages } from "./incomplete-messages.ts";
 import { Inflater } from "./inflater.ts";
 import { MessageBuffers } from "./message-buffers.ts";
@@ -59,6 +60,10 @@ export class Calls {
       if (request.served === undefined) this.#metrics.grpcCalls.with(UNKNOWN_METHOD, codeName(request.code)).inc();
       else request.served.count(request.code);
       return ANSWERED;
+    }
+    if (request instanceof ForeignRequest) {
+      this.#metrics.grpcCalls.with(UNKNOWN_METHOD, codeName(request.code)).inc();
+      return new ForeignExchange(stream, request);
     }
     const call = new NativeCall(this.#context, stream, headers, request);
     call.begin();

@@ -59,14 +59,19 @@ export function trailersBlock(status: Status, only: boolean): Buffer {
   return encodeHeaders(only ? [...HEAD, ...fields] : fields);
 }
 
-/** An answer to what is no call. @param fields that the HTTP status asks for. */
-export function refusalBlock(httpStatus: string, status: Status, ...fields: readonly Field[]): Buffer {
-  return encodeHeaders([[":status", httpStatus], CONTENT_TYPE, ...fields, ...trailerFields(status)]);
+/** The head of an answer to what is no call. */
+export function foreignHeadersBlock(httpStatus: "405" | "415"): Buffer {
+  const fields: Field[] = [
+    [":status", httpStatus],
+    ["content-type", "text/plain; charset=utf-8"],
+  ];
+  if (httpStatus === "405") fields.push(["allow", "POST"]);
+  return encodeHeaders(fields);
 }
 
 /** Tells which encodings there are, as an answer to another one. */
 export function unknownEncodingBlock(status: Status): Buffer {
-  return refusalBlock("200", status, ACCEPT_ENCODING);
+  return encodeHeaders([...HEAD, ACCEPT_ENCODING, ...trailerFields(status)]);
 }
 
 /**

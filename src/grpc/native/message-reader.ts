@@ -40,6 +40,8 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   readonly #gzip: boolean;
   /** The method takes one message. */
   readonly #single: boolean;
+  /** Of the message that is delivered: no other one begins between its first byte and its delivery. */
+  messageCompressed = false;
   /** Messages that are complete. */
   #messages = 0;
   #partial: PartialMessage | undefined;
@@ -268,7 +270,10 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
     else if (flag === 1 && !this.#gzip) this.refuse(COMPRESSED_WITHOUT_ENCODING);
     else if (this.#single && this.#messages > 0) this.refuse(SECOND_MESSAGE);
     else if (length > this.context.limits.messageBytesMax) this.#refuseTooLarge("message_too_large", length);
-    else return true;
+    else {
+      this.messageCompressed = flag === 1;
+      return true;
+    }
     return false;
   }
 

@@ -4,7 +4,8 @@
 import type { Code } from "../../errors.ts";
 import { fieldOf, type RequestHeaders } from "../../http2/request.ts";
 import { acceptsGzip, isKnownEncoding } from "./encodings.ts";
-import { refusalBlock, trailersBlock, unknownEncodingBlock } from "./header-blocks.ts";
+import { ForeignRequest } from "./foreign-request.ts";
+import { trailersBlock, unknownEncodingBlock } from "./header-blocks.ts";
 import { badTimeout, notPost, unknownEncoding, unknownMethod, wrongContentType } from "./refusals.ts";
 import type { ServedMethod } from "./served-method.ts";
 
@@ -41,27 +42,24 @@ export class RefusedRequest {
   }
 }
 
+export type ReadRequest = GrpcRequest | RefusedRequest | ForeignRequest;
+
 /** @param methods by path. */
-export function grpcRequestOf(
-  headers: RequestHeaders,
-  methods: ReadonlyMap<string, ServedMethod>,
-): GrpcRequest | RefusedRequest {
+export function grpcRequestOf(headers: RequestHeaders, methods: ReadonlyMap<string, ServedMethod>): ReadRequest {
   const { memo } = headers;
-  if (memo instanceof GrpcRequest || memo instanceof RefusedRequest) return memo;
+  if (memo instanceof GrpcRequest || memo instanceof RefusedRequest || memo instanceof ForeignRequest) return memo;
   const request = read(headers, methods);
   headers.memo = request;
   return request;
 }
 
-function read(headers: RequestHeaders, methods: ReadonlyMap<string, ServedMethod>): GrpcRequest | RefusedRequest {
+function read(headers: RequestHeaders, methods: ReadonlyMap<string, ServedMethod>): ReadRequest {
   if (headers.method !== "POST") {
-    const status = notPost(headers.method);
-    return new RefusedRequest(refusalBlock("405", status, ["allow", "POST"]), status.code);
+    return new ForeignRequest("405", headers.method, notPost(headers.method));
   }
   const contentType = fieldOf(headers, "content-type");
   if (contentType === undefined || !/^application\/grpc(?:$|[+;])/i.test(contentType)) {
-    const status = wrongContentType(contentType);
-    return new RefusedRequest(refusalBlock("415", status), status.code);
+    return new ForeignRequest("415", headers.method, wrongContentType(contentType));
   }
   const served = methods.get(headers.path);
   if (served === undefined) {

@@ -54,18 +54,31 @@ test("a call that ends before anything was sent is answered with trailers only",
   assert.deepEqual(empty.stream.trailers, { ...HEAD, "grpc-status": "0" });
 });
 
-test("another HTTP method gets 405", () => {
+test("another HTTP method gets 405 and a text, when its request is complete", () => {
   const harness = new Harness();
   const { stream, opened } = harness.open(UNARY, {}, "GET");
   assert.equal(opened, false);
-  assert.deepEqual([stream.trailers?.[":status"], stream.trailers?.["allow"], stream.status], ["405", "POST", "13"]);
+  stream.arrive(Buffer.from("what is not read"));
+  assert.deepEqual([stream.headers, stream.unconsumed], [undefined, 0]);
+  stream.halfClose();
+  assert.deepEqual(stream.headers, { ":status": "405", "content-type": "text/plain; charset=utf-8", allow: "POST" });
+  assert.equal(stream.text, "This is a gRPC server: gRPC takes POST, not GET.\n");
+  assert.equal(stream.status, "13");
+});
+
+test("an answer to HEAD has no text", () => {
+  const { stream } = new Harness().open(UNARY, {}, "HEAD");
+  stream.halfClose();
+  assert.deepEqual([stream.headers?.[":status"], stream.text, stream.status], ["405", "", "13"]);
 });
 
 test("a content-type that is not gRPC's gets 415, and every one that is gets served", () => {
   const harness = new Harness();
   for (const type of [undefined, "text/plain", "application/grpcx", "application/json", "application/grpc-web"]) {
     const { stream } = harness.open(BIDI, { "content-type": type });
-    assert.deepEqual([stream.trailers?.[":status"], stream.status], ["415", "13"], type);
+    stream.halfClose();
+    assert.deepEqual([stream.headers?.[":status"], stream.status], ["415", "13"], type);
+    assert.match(stream.text, /content-type has to be application\/grpc/);
   }
   for (const type of [
     "application/grpc",

@@ -30,6 +30,8 @@ export class FakeStream implements RequestStream {
   unconsumed = 0;
   headers: Fields | undefined;
   readonly messages: AnsweredMessage[] = [];
+  /** A body that is no messages. */
+  text = "";
   trailers: Fields | undefined;
   resetCode: ErrorCode | undefined;
   /** The block that the answer ended with, as it was given. */
@@ -49,6 +51,10 @@ export class FakeStream implements RequestStream {
   write(prefix: Uint8Array, bytes: Uint8Array): void {
     if (!this.open) return;
     assert.ok(this.headers !== undefined, "headers come before the body");
+    if (prefix.length === 0) {
+      this.text += Buffer.from(bytes).toString();
+      return;
+    }
     assert.equal(prefix.length, 5);
     assert.equal(Buffer.from(prefix).readUInt32BE(1), bytes.length);
     this.messages.push({ flag: prefix[0]!, bytes: Buffer.from(bytes) });

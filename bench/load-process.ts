@@ -1,0 +1,68 @@
+// The load client as a process: drives one target for a while and gives what it printed.
+
+import { join } from "node:path";
+import { Child } from "../scripts/child.ts";
+import { TOPIC } from "./brokers.ts";
+import { parseLoadResult, type LoadResult } from "./load/result.ts";
+import type { BenchOptions } from "./options.ts";
+import type { Load } from "./scenarios.ts";
+import { ROOT, type Target } from "./targets.ts";
+
+/** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
+const LOAD_OVERHEAD_MS = 30_000;
+
+/** Where a row is measured. */
+export interface Stage {
+  /** For the report. */
+  readonly broker: string;
+  /** undefined: no brokers. */
+  readonly bootstrap: string | undefined;
+  readonly options: BenchOptions;
+  readonly signal: AbortSignal;
+}
+
+/** @param durability as the contract numbers it; 0: unspecified. */
+export async function runLoad(
+  load: Load,
+  target: Target,
+  { options, signal }: Stage,
+  durability = 0,
+): Promise<LoadResult> {
+  const withinMs = (options.warm + options.seconds) * 1000 + LOAD_OVERHEAD_MS;
+  await using child = new Child({
+    name: "the load client",
+    cwd: ROOT,
+    env: {},
+    ...loadCommand(load, target, options, durability),
+  });
+  try {
+    return parseLoadResult(await child.output(withinMs, signal));
+  } catch (error) {
+    target.assertRuns(); // a target that is gone says more than the client that misses it
+    throw error;
+  }
+}
+
+/** The load client's command line, or that of another load generator. */
+function loadCommand(load: Load, target: Target, options: BenchOptions, durability: number) {
+  const { mode, callers, window, batch, valueBytes } = load;
+  const { warm, seconds, headers, loadgen } = options;
+  const connections = load.connections ?? options.connections;
+  const rate = load.rate > 0 ? load.rate : options.rate;
+  if (loadgen === undefined) {
+    // prettier-ignore
+    const flags = {
+      addr: target.grpc, pid: target.pid, topic: TOPIC, mode, callers, window, batch, "value-bytes": valueBytes, headers,
+      connections, rate, warm, seconds, durability,
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    return { command: process.execPath, args: [join(ROOT, "bench/load.ts"), ...args] };
+  }
+  if (durability !== 0) throw new Error("--loadgen: another load generator cannot be told a durability; use --only");
+  // prettier-ignore
+  const flags = {
+    addr: target.grpc, pid: target.pid, topic: TOPIC, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
+    window, batch, size: valueBytes, headers, conns: connections, rate, warm: `${warm}s`, d: `${seconds}s`,
+  };
+  return { command: loadgen, args: Object.entries(flags).map(([name, value]) => `-${name}=${value}`) };
+}

@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { formatLatencies } from "../../bench/report.ts";
+
+const at = (target: "service" | "naive" | "grpc-js", p50_ms: number, p99_ms: number) => ({ target, p50_ms, p99_ms });
+
+test("the service's p99 is set against the naive assembly's p50 and 5 ms", () => {
+  assert.deepEqual(formatLatencies([at("service", 1, 6.5), at("naive", 2, 30)]), [
+    "  p99 of service 6.50 ms: within p50 of naive + 5 ms = 7.00 ms",
+  ]);
+  assert.deepEqual(formatLatencies([at("naive", 2, 30), at("service", 1, 7.5)]), [
+    "  p99 of service 7.50 ms: above p50 of naive + 5 ms = 7.00 ms",
+  ]);
+});
+
+test("without one of the two there is nothing to set it against", () => {
+  assert.deepEqual(formatLatencies([at("service", 1, 2), at("grpc-js", 1, 2)]), []);
+});
