@@ -181,7 +181,7 @@ export class Stream implements RequestStream {
   receivedEnd(): boolean {
     if (this.#bodyLeft !== undefined && this.#bodyLeft !== 0) return false;
     this.remoteClosed = true;
-    if (!this.#ended) this.receiver.end();
+    if (!this.#ended) this.receiver.ended();
     return true;
   }
 

@@ -80,14 +80,11 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     return this.stream.unsentBytes;
   }
 
-  /**
-   * Both sides call it `end`: with a status, the handler ends the call; without one, the client has ended its request.
-   *
-   * @throws for trailers that cannot be sent; the call goes on then.
-   */
-  end(status?: Status): void {
-    if (status === undefined) this.endOfRequest();
-    else this.#end(status);
+  /** @throws for trailers that cannot be sent; the call goes on then. */
+  end(status: Status): void {
+    if (this.over) return;
+    this.stream.end(trailersBlock(status, !this.#headersSent));
+    this.#finish(status.code);
   }
 
   // --- What the stream calls --------------------------------------------------------------------------------------------
@@ -142,7 +139,7 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
 
   protected override refuse(status: Status): void {
     if (this.over) return;
-    this.#end(status);
+    this.end(status);
     this.#cancelHandler();
   }
 
@@ -158,12 +155,6 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     this.#headersSent = true;
     this.#gzipAnswers = gzipAnswers;
     this.stream.respond(block);
-  }
-
-  #end(status: Status): void {
-    if (this.over) return;
-    this.stream.end(trailersBlock(status, !this.#headersSent));
-    this.#finish(status.code);
   }
 
   #finish(code: Code): void {

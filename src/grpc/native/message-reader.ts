@@ -90,7 +90,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   }
 
   /** The client sends nothing more. */
-  protected endOfRequest(): void {
+  ended(): void {
     if (this.#over) return;
     if (this.#waiting) this.#endPending = true;
     else this.#endRequest();
