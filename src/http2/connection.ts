@@ -9,7 +9,8 @@
 // is thrown as a ConnectionError and ends it with GOAWAY; one of a stream's ends the stream (Penalties). Either way everybody else
 // is served on.
 //
-// Invariant: after `closed` no stream is open, no page is held, and no handler is called.
+// Invariants: after `closed` no stream is open, no page is held, and no handler is called; nothing that is thrown while a client is
+// read or written to leaves here.
 
 import type { Clock } from "../clock.ts";
 import { Bodies } from "./bodies.ts";
@@ -191,13 +192,20 @@ export class Connection implements TransportListener, EndOfTurn {
 
   // The end of the turn.
 
+  /** Never throws: the turn is that of other connections, too. */
   endTurn(): void {
     if (this.#phase === "closed") return;
-    if (this.#phase === "open") {
-      if (this.#sender.overflown) this.#failOverflown();
-      else this.#bodies.announce();
+    try {
+      if (this.#phase === "open") {
+        if (this.#sender.overflown) this.#failOverflown();
+        else this.#bodies.announce();
+      }
+      this.#sender.flush();
+    } catch (thrown) {
+      this.#observer.fault(thrown);
+      // Without GOAWAY: it would have to go the way that has failed.
+      this.destroy("protocol");
     }
-    this.#sender.flush();
   }
 
   #failOverflown(): void {
