@@ -213,7 +213,7 @@ export const OPTIONS = {
     "GRPC_UNSENT_BYTES_MAX",
     bytes(64 * KIB, GIB),
     "4MiB",
-    "The bytes of answers that a connection holds for a client which does not take them; beyond it, it is closed.",
+    "The bytes of answers that a connection holds for a client which does not take them; beyond it new calls are refused, and at four times that it is closed.",
   ),
   grpcHandshakeTimeoutMs: option(
     "GRPC_HANDSHAKE_TIMEOUT",

@@ -210,7 +210,7 @@ export class Connection implements TransportListener, EndOfTurn {
 
   #failOverflown(): void {
     const { unsentBytesMax } = this.#options;
-    const detail = `more than ${unsentBytesMax} bytes of answers were not taken (GRPC_UNSENT_BYTES_MAX)`;
+    const detail = `far more than ${unsentBytesMax} bytes of answers were not taken (GRPC_UNSENT_BYTES_MAX)`;
     this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, detail, "slow_read"), "attack");
   }
 

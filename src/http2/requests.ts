@@ -78,7 +78,7 @@ export class Requests implements StreamHost {
     if (id > this.#goingAway.lastTakenId) return;
     this.#streams.lastId = id;
     this.#penalties.request();
-    if (this.#streams.open.size >= this.#options.streamsMax) {
+    if (this.#streams.open.size >= this.#options.streamsMax || this.sender.full) {
       this.#penalties.reset(id, ErrorCode.REFUSED_STREAM);
       this.#penalties.spend(Budget.REFUSED_STREAMS);
       return;

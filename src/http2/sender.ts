@@ -2,7 +2,8 @@
 //
 // Frames are laid into the output as they come to be, and leave together at the end of the turn. Body bytes for which there is no
 // window, or no room in the output, wait in their streams and take turns. A client that takes nothing is not read either, so that
-// it makes no more answers; one that lets too much pile up is cut by the connection (`overflown`).
+// it makes no more answers. One that lets too much pile up gets no more calls (`full`), and in the end is cut by the connection
+// (`overflown`).
 //
 // Invariants: nothing is written while the transport is busy; FIN follows the last byte that was laid down, and nothing follows it.
 
@@ -23,6 +24,9 @@ const OUTPUT_HIGH_BYTES = 64 * 1024;
 /** With this much unsent and a socket that takes nothing, nothing more is read, so that no more answers come to be. */
 const OUTPUT_PAUSE_BYTES = 128 * 1024;
 
+/** An honest client with large answers takes them; beyond this many times the limit, nobody is waited for. */
+const OVERFLOW_FACTOR = 4;
+
 /** A header block that begins with it makes the client's dynamic table empty (RFC 7541 section 6.3). */
 const EMPTY_TABLE = Buffer.from([0x20]);
 
@@ -40,7 +44,7 @@ export class Sender implements StreamSender {
   /** Frames of answers that were written; whoever reads them sets them back. */
   answered = false;
   dataFrames = 0;
-  /** More is unsent than a connection may hold; told at the end of the turn, because it is found out while a handler writes. */
+  /** Far more is unsent than a connection may hold; told at the end of the turn, because it is found out while a handler writes. */
   overflown = false;
   /** The client's dynamic table. */
   #table: "as it began" | "to be emptied" | "emptied" = "as it began";
@@ -131,8 +135,13 @@ export class Sender implements StreamSender {
 
   queued(stream: Stream, bytes: number): void {
     this.#queue.add(stream, bytes);
-    if (this.unsentBytes > this.#unsentBytesMax) this.overflown = true;
+    if (this.unsentBytes > OVERFLOW_FACTOR * this.#unsentBytesMax) this.overflown = true;
     this.schedule();
+  }
+
+  /** More is unsent than a connection may hold: no more calls are taken. */
+  get full(): boolean {
+    return this.unsentBytes > this.#unsentBytesMax;
   }
 
   /** The stream is closed; what it has unsent is dropped. */
