@@ -122,8 +122,16 @@ export class Connection implements TransportListener, EndOfTurn {
     this.#transport.destroy();
   }
 
-  /** Looks after everything that depends on time; once a second. */
+  /** Looks after everything that depends on time; once a second. Never throws: others are looked after, too. */
   sweep(): void {
+    try {
+      this.#sweep();
+    } catch (thrown) {
+      this.#endForFault(thrown);
+    }
+  }
+
+  #sweep(): void {
     const nowMs = this.#clock.monotonic();
     this.#penalties.nowMs = nowMs;
     if (this.#phase === "closed") return;
@@ -202,10 +210,14 @@ export class Connection implements TransportListener, EndOfTurn {
       }
       this.#sender.flush();
     } catch (thrown) {
-      this.#observer.fault(thrown);
-      // Without GOAWAY: it would have to go the way that has failed.
-      this.destroy("protocol");
+      this.#endForFault(thrown);
     }
+  }
+
+  /** Without GOAWAY: it would have to go the way that has failed. */
+  #endForFault(thrown: unknown): void {
+    this.#observer.fault(thrown);
+    this.destroy("protocol");
   }
 
   #failOverflown(): void {

@@ -1,4 +1,4 @@
-// What one connection does at the end of a turn is nothing to the others that write in the same one.
+// What one connection does at the end of a turn, or when it is looked after, is nothing to the others.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -8,8 +8,11 @@ import { PagePool } from "../../src/http2/page-pool.ts";
 import type { Transport } from "../../src/http2/transport.ts";
 import { Turn } from "../../src/http2/turn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { PREFACE, settings } from "./support/frames.ts";
+import { headers, PREFACE, settings } from "./support/frames.ts";
+import { callBlock } from "./support/grpc.ts";
 import { TEST_OPTIONS } from "./support/options.ts";
+
+const GOING_AWAY_ERROR = new Error("a fault of the handler's");
 
 class Worker {
   readonly clock = new FakeClock();
@@ -33,7 +36,15 @@ class Worker {
       handshakeFailed: () => undefined,
     };
     this.#context = {
-      handler: () => assert.fail("there is no request"),
+      handler: () => ({
+        data: () => undefined,
+        ended: () => undefined,
+        drained: () => undefined,
+        closed: () => undefined,
+        goingAway: () => {
+          throw GOING_AWAY_ERROR;
+        },
+      }),
       observer,
       clock: this.clock,
       random: () => 0.5,
@@ -105,5 +116,21 @@ test("a connection that fails at the end of a turn is ended, and those after it 
   assert.equal(after!.writtenBytes, before!.writtenBytes);
   for (const connection of connections) connection.closed();
   assert.deepEqual(worker.closed, ["lost", "protocol", "lost"]);
+  assert.equal(worker.pages.taken, 0);
+});
+
+test("a connection that fails when it is looked after is ended, and does not keep the others from it", () => {
+  const worker = new Worker();
+  const transport = new FakeTransport();
+  const connection = worker.connect(transport);
+  const hello = Buffer.concat([PREFACE, settings(), headers(1, callBlock("/a/b"))]);
+  connection.received(hello, hello.length);
+  worker.clock.advance(2 * TEST_OPTIONS.ageMaxMs);
+  // The first thing that is due is a PING, then its age.
+  connection.sweep();
+  connection.sweep();
+  assert.deepEqual(worker.faults, [GOING_AWAY_ERROR]);
+  assert.equal(transport.destroyed, 1);
+  connection.closed();
   assert.equal(worker.pages.taken, 0);
 });
