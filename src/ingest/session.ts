@@ -123,6 +123,7 @@ export class Session {
         batch = new Batch(this.#responder, receivedAtMs, cost);
         if (this.#closed) break;
       }
+      batch.waited = true;
       const wait = this.#take(bytes, batch);
       if (wait === undefined) {
         this.#line.shift();
