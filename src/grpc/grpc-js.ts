@@ -152,7 +152,7 @@ export class GrpcJsServer implements GrpcServer {
       const call = "write" in stream ? new StreamingCall(stream, ended) : new UnaryCall(stream, callback!, ended);
       const handler = method.open(call);
       call.handler = handler;
-      handler.message(stream.request);
+      handler.message(stream.request, 0, stream.request.length);
       handler.halfClose();
     };
     return handle;
@@ -166,7 +166,7 @@ export class GrpcJsServer implements GrpcServer {
       call.handler = handler;
       // What was read already when the call ended is not taken: nobody could be told what became of it.
       stream.on("data", (bytes: Buffer) => {
-        if (!call.over) handler.message(bytes);
+        if (!call.over) handler.message(bytes, 0, bytes.length);
       });
       stream.on("end", () => {
         if (!call.over) handler.halfClose();

@@ -115,8 +115,8 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
     shared.calls.add(this);
   }
 
-  message(bytes: Buffer): void {
-    this.#session.publish(bytes);
+  message(buffer: Buffer, start: number, end: number): void {
+    this.#session.publish(buffer, start, end);
   }
 
   answered(batch: Batch): void {
@@ -199,8 +199,8 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     shared.openStreams.inc();
   }
 
-  message(bytes: Buffer): void {
-    this.#session.publish(bytes);
+  message(buffer: Buffer, start: number, end: number): void {
+    this.#session.publish(buffer, start, end);
   }
 
   answered(batch: Batch): void {

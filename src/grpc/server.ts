@@ -42,8 +42,8 @@ export interface ServerCall {
 
 /** What a handler does with one call. Called by the server, never from within one of the ServerCall's methods. */
 export interface CallHandler {
-  /** One message. The bytes are a view that is valid only until this returns. */
-  message(bytes: Buffer): void;
+  /** One message, `buffer[start, end)`, lent until this returns. (A view would cost more than the rest of handing it over.) */
+  message(buffer: Buffer, start: number, end: number): void;
   /** `unsentBytes` is 0 again. */
   drained(): void;
   /** The client sends nothing more. */

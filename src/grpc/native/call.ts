@@ -119,11 +119,11 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     this.refuse(DEADLINE_PASSED);
   }
 
-  protected override deliver(bytes: Buffer): void {
+  protected override deliver(buffer: Buffer, start: number, end: number): void {
     if (this.#handler === undefined) this.#open();
     if (this.over) return;
     try {
-      this.#handler!.message(bytes);
+      this.#handler!.message(buffer, start, end);
     } catch (thrown) {
       this.#handlerThrew(thrown);
     }
