@@ -1,6 +1,7 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
-import type { ProfileSource } from "../profiling/collect.ts";
+import type { Profile } from "pprof-format";
+import type { CaptureRequest } from "../profiling/collect.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -44,7 +45,9 @@ export interface AdminState {
   /** Sums over workers, by topic. */
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
-  sources(): readonly ProfileSource[];
+  readonly profiled: readonly string[];
+  /** @throws CaptureError if there is nothing of any process. */
+  profile(request: CaptureRequest): Promise<Profile>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

@@ -15,11 +15,16 @@
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
 import { getSystemErrorMessage } from "node:util";
+import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
-import type { ProfileSource } from "../profiling/collect.ts";
-import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
+import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
+import { ProfileRing } from "../profiling/ring.ts";
+import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
+import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
@@ -72,7 +77,9 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #print: (line: string) => void;
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
-  readonly #profiler: Profiler;
+  readonly #recorder: Recorder | undefined;
+  readonly #ring: ProfileRing | undefined;
+  readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
@@ -91,12 +98,15 @@ class Supervisor implements SlotObserver, AdminState {
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
     this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
-    this.#profiler = new Profiler({
-      intervalMicros: SUPERVISOR_INTERVAL_MICROS,
-      restarted: () => {
-        this.#metrics.profilerRestarted();
-      },
-    });
+    const dir = profilesDirectory(config.dataDir);
+    if (config.profiling) {
+      const write = sliceWriter(dir, SUPERVISOR_PROCESS);
+      const observer = this.#metrics.recorderObserver;
+      this.#recorder = new Recorder({ intervalMicros: SUPERVISOR_INTERVAL_MICROS, write, observer });
+      const limits = { dir, ageMaxMs: config.profileAgeMaxMs, bytesMax: config.profileBytesMax };
+      this.#ring = new ProfileRing(this.#clock, limits, (bytes) => this.#metrics.profileBytes(bytes));
+    }
+    this.#profiles = new ProfileCollector(dir, this.#clock, () => this.#processes());
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
@@ -114,14 +124,17 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
-    this.#profiler.start();
+    this.#recorder?.start();
+    this.#ring?.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    this.#profiler.stop();
+    // What never ran may have been started on the directory of a service that does.
+    await this.#recorder?.stop(this.#neverReady.size === 0);
+    await this.#ring?.stop();
     this.#metrics.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
@@ -271,16 +284,30 @@ class Supervisor implements SlotObserver, AdminState {
         ? { worker: undefined, reason: ledgerProblem(finding) }
         : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
     );
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
+    const own = (this.#recorder?.problems ?? []).map((reason) => ({ worker: undefined, reason }));
+    const problems = [...whole, ...each, ...books, ...own];
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems };
   }
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
     return dropFromSlots(this.#slots, drop);
   }
 
-  sources(): ProfileSource[] {
-    const own: ProfileSource = { name: SUPERVISOR, capture: (request) => this.#profiler.capture(request) };
-    return [...this.#slots, own];
+  get profiled(): readonly string[] {
+    return this.#profiles.names;
+  }
+
+  profile(request: CaptureRequest): Promise<Profile> {
+    return this.#profiles.take(request);
+  }
+
+  #processes(): ProfiledProcess[] {
+    return [...this.#slots, { name: SUPERVISOR, cut: (request) => this.#cut(request) }];
+  }
+
+  async #cut(request: CutRequest): Promise<CutAnswer> {
+    if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
+    return await this.#recorder.cut(request);
   }
 }
 
