@@ -4,6 +4,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { type Config, configMarkdown, loadConfig, optionRows, redacted } from "../src/config.ts";
 import { bytes, duration, formatBytes, formatDuration } from "../src/config/kinds.ts";
+import { DEFAULT_TRIGGERS } from "../src/config/triggers.ts";
 
 function config(env: Record<string, string>, flags: string[] = []): Config {
   const loaded = loadConfig(env, flags);
@@ -46,6 +47,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     grpcTlsKeyFile: undefined,
     grpcTlsClientCaFile: undefined,
     dataDir: resolve("data"),
+    incidentTriggers: DEFAULT_TRIGGERS,
     logLevel: "info",
     kafkaClientId: "sluice",
     kafkaAutoCreateTopics: false,
@@ -67,6 +69,9 @@ test("without anything set, the service listens on loopback and keeps events in 
     drainTimeoutMs: 20_000,
     spoolBytesMax: 10 * 1024 ** 3,
     spoolSegmentBytes: 64 * 1024 ** 2,
+    incidentsMax: 20,
+    incidentsBytesMax: 256 * 1024 ** 2,
+    watchdogTimeoutMs: 5_000,
     profiling: true,
     profileAgeMaxMs: 900_000,
     profileBytesMax: 64 * 1024 ** 2,

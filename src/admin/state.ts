@@ -1,7 +1,11 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
+import type { Readable } from "node:stream";
+import type { Incident } from "../incidents/incident.ts";
 import type { Profile } from "pprof-format";
 import type { CaptureRequest } from "../profiling/collect.ts";
+import type { ThreadUsage } from "../profiling/threads.ts";
+import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -39,7 +43,33 @@ export interface LettersDropped {
   readonly problems: readonly string[];
 }
 
-export interface AdminState {
+/** The incidents that were recorded, and that can be. */
+export interface IncidentState {
+  /** The newest first. */
+  incidents(): readonly Incident[];
+  incident(id: string): Incident | undefined;
+  /** The path of a file of an incident; undefined if there is none of that name. */
+  incidentFile(id: string, name: string): string | undefined;
+  /** All files of an incident as a gzipped tar. */
+  incidentArchive(id: string): Promise<Readable | undefined>;
+  /** Records an incident now. Undefined if one is being recorded because somebody asked for it. */
+  forceIncident(why: string): Promise<Incident | undefined>;
+}
+
+/** What every process can be asked, and what it answers. */
+export interface Observations {
+  /** Its native threads. */
+  readonly threads: readonly ThreadUsage[];
+  /** The event loop's delay in each of the last 60 seconds, oldest first. */
+  readonly eventloop: readonly EventLoopSecond[];
+}
+
+/** One process's answer, or in one sentence why there is none. */
+export type Observed<T> =
+  | { readonly worker: string; readonly value: T; readonly reason?: undefined }
+  | { readonly worker: string; readonly value?: undefined; readonly reason: string };
+
+export interface AdminState extends IncidentState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
   /** Sums over workers, by topic. */
@@ -48,6 +78,8 @@ export interface AdminState {
   readonly profiled: readonly string[];
   /** @throws CaptureError if there is nothing of any process. */
   profile(request: CaptureRequest): Promise<Profile>;
+  /** Asks every process, and waits no longer than a few seconds for it. */
+  inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

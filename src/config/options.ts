@@ -17,6 +17,7 @@ import {
   text,
   topicName,
 } from "./kinds.ts";
+import { triggers } from "./triggers.ts";
 
 export interface Option<T> {
   /** The environment variable. */
@@ -96,6 +97,13 @@ export const OPTIONS = {
     oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),
     "info",
     "The least level that is logged, as JSON lines on standard error.",
+  ),
+
+  incidentTriggers: option(
+    "INCIDENT_TRIGGERS",
+    triggers,
+    "default",
+    "Which values make an incident by themselves; docs/operations.md has their names and defaults.",
   ),
 
   kafkaClientId: option("KAFKA_CLIENT_ID", text("NAME"), "sluice", "The client id that brokers log and set quotas by."),
@@ -300,6 +308,24 @@ export const OPTIONS = {
     "The size of one of the spool's files; disk is given back a file at a time.",
   ),
 
+  incidentsMax: option(
+    "INCIDENTS_MAX",
+    integer(1, 10_000),
+    "20",
+    "The incidents that are kept in DATA_DIR/incidents; one more puts the oldest out.",
+  ),
+  incidentsBytesMax: option(
+    "INCIDENTS_BYTES_MAX",
+    bytes(MIB, 64 * GIB),
+    "256MiB",
+    "The bytes that they may take on disk.",
+  ),
+  watchdogTimeoutMs: option(
+    "WATCHDOG_TIMEOUT",
+    duration(1_000, HOUR),
+    "5s",
+    "How long a worker's main thread may be stuck before its stack is taken and an incident recorded.",
+  ),
   profiling: option(
     "PROFILING",
     boolean,

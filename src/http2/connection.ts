@@ -92,8 +92,25 @@ export class Connection implements TransportListener, EndOfTurn {
     observer.connectionOpened();
   }
 
+  get peer(): string {
+    return this.#transport.peer;
+  }
+
+  get peerIdentity(): string | undefined {
+    return this.#transport.peerIdentity;
+  }
+
   get streamCount(): number {
     return this.#streams.open.size;
+  }
+
+  /** Bytes that the client has not taken. */
+  get unsentBytes(): number {
+    return this.#sender.unsentBytes;
+  }
+
+  get ageMs(): number {
+    return this.#lifespan.ageMs(this.#clock.monotonic());
   }
 
   // What the server asks.

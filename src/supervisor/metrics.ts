@@ -1,6 +1,7 @@
 // The scrape: every worker slot's metrics, the supervisor's own, and what the supervisor knows about the workers.
 
 import { readFileSync } from "node:fs";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -8,6 +9,7 @@ import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/me
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
+import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
@@ -22,7 +24,8 @@ export const SETTLEMENT = {
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };
 
-const VERSION = (
+/** What runs here. */
+export const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
 ).version;
 
@@ -60,7 +63,9 @@ export function scrapeDefinitions(): MetricDefinition[] {
   return [
     ...definitions(createMetrics()),
     ...processDefinitions(),
+    ...cgroupDefinitions(),
     ...Object.values(createFamilies()).map((family) => family.definition),
+    ...Object.values(createIncidentMetrics()).map((family) => family.definition),
   ];
 }
 
@@ -68,8 +73,10 @@ const READ_INTERVAL_MS = 1_000;
 
 export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
+  readonly incidents = createIncidentMetrics();
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
+  readonly #cgroup = new CgroupMetrics();
   readonly #families = createFamilies();
   readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
@@ -95,7 +102,7 @@ export class SupervisorMetrics {
   start(): void {
     this.#process.start();
     const read = () => {
-      this.#processSnapshot = this.#process.snapshot();
+      this.#processSnapshot = [...this.#process.snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
     };
     read();
@@ -116,6 +123,15 @@ export class SupervisorMetrics {
     this.#families.profileBytes.with().set(bytes);
   }
 
+  /** The event loop's delay of this process, as ProcessMetrics has it. */
+  get eventLoop() {
+    return this.#process.eventLoop;
+  }
+
+  /** A metric of this process. */
+  readonly own = (name: string): MetricSnapshot | undefined =>
+    this.#processSnapshot.find((metric) => metric.name === name);
+
   slot(index: number): SlotMetrics {
     return this.#slots[index]!;
   }
@@ -126,7 +142,7 @@ export class SupervisorMetrics {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#up(slot) ? 1 : 0);
-    const families = [...Object.values(this.#families), ...Object.values(this.#ledgerFamilies)];
+    const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
       ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),

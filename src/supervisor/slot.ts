@@ -11,9 +11,12 @@ import type { Config } from "../config.ts";
 import type { ProfiledProcess } from "../profiling/collect.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { HandedConnections } from "./handed-connections.ts";
+import type { Inspectable, Inspections, Question } from "./inspection.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -21,6 +24,9 @@ interface Exit {
   readonly cause: string;
   /** True if it ended by itself, with exit code 0. */
   readonly clean: boolean;
+  /** Undefined if a signal ended it, or it never began. */
+  readonly code: number | undefined;
+  readonly signal: string | undefined;
 }
 
 /** How a process ended. */
@@ -35,6 +41,8 @@ export interface SlotObserver {
   ready(slot: WorkerSlot): void;
   /** It never will be ready, and ends now. */
   startFailed(slot: WorkerSlot, message: string): void;
+  /** Its metrics are new. @param atMs when they were read, in milliseconds since the epoch. */
+  pushed(slot: WorkerSlot, atMs: number): void;
   ended(slot: WorkerSlot, ending: Ending): void;
 }
 
@@ -45,6 +53,9 @@ const CUT_TIMEOUT_MS = 3_000;
 
 /** Dead letters are dropped with one sync, behind what waits for the disk. */
 const DROP_TIMEOUT_MS = 30_000;
+
+/** Questions are answered from memory, in a turn of its event loop. */
+const ASK_TIMEOUT_MS = 3_000;
 
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
@@ -61,14 +72,17 @@ function notReady(problem: string): Health {
   return { ready: false, problems: [problem] };
 }
 
-export class WorkerSlot implements ProfiledProcess {
+export class WorkerSlot implements ProfiledProcess, Inspectable {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
+  /** The last lines of the processes that lived here. */
+  readonly log = new LogRing();
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
   readonly #cuts: Answers<CutAnswer>;
   readonly #drops: Answers<DropOutcome>;
+  readonly #questions: Answers<Inspections[Question]>;
   #living: Living | undefined;
   #lastCause = "";
   #address: Listening | undefined;
@@ -81,6 +95,7 @@ export class WorkerSlot implements ProfiledProcess {
     this.#clock = clock;
     this.#cuts = new Answers(clock);
     this.#drops = new Answers(clock);
+    this.#questions = new Answers(clock);
   }
 
   get alive(): boolean {
@@ -89,6 +104,12 @@ export class WorkerSlot implements ProfiledProcess {
 
   get pid(): number | undefined {
     return this.#living?.worker.process.pid;
+  }
+
+  /** Since its process was heard of, in milliseconds; undefined if none is ready here. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
   /** Where its process listens, or the last one did. */
@@ -111,7 +132,9 @@ export class WorkerSlot implements ProfiledProcess {
     });
     const exited = new Promise<Exit>((resolve) => {
       worker.once("exit", (code, signal) => {
-        const exit = { clean: code === 0, cause: signal ? `signal ${signal}` : `exit code ${code}` };
+        const exit = signal
+          ? { clean: false, cause: `signal ${signal}`, code: undefined, signal }
+          : { clean: code === 0, cause: `exit code ${code}`, code, signal: undefined };
         // The exit may be told before the last messages are; the channel closes behind them. Node.js forgets to tell that
         // of a channel which a connection was just handed through, so it is not waited for without end.
         const timer = this.#clock.setTimeout(() => {
@@ -128,7 +151,8 @@ export class WorkerSlot implements ProfiledProcess {
     const notSpawned = new Promise<Exit>((resolve) => {
       // What cannot be sent to a dying process is an error too; its exit tells the rest.
       worker.on("error", (error) => {
-        if (worker.process.pid === undefined) resolve({ clean: false, cause: error.message });
+        if (worker.process.pid === undefined)
+          resolve({ clean: false, cause: error.message, code: undefined, signal: undefined });
       });
     });
     void Promise.race([exited, notSpawned]).then((exit) => {
@@ -173,6 +197,24 @@ export class WorkerSlot implements ProfiledProcess {
     });
   }
 
+  /**
+   * Its threads are read from here, because they are wanted most of a process that does not answer.
+   * Rejects within 3 s with a sentence about the worker: it does not run, does not answer, or cannot.
+   */
+  async ask<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const worker = this.#living?.worker;
+    if (worker === undefined) throw new Error(`it does not run now (${this.#lastCause}); try again`);
+    const { pid } = worker.process;
+    const answer =
+      question === "threads" && pid !== undefined && process.platform === "linux"
+        ? await readThreads(pid)
+        : await this.#questions.ask(ASK_TIMEOUT_MS, (id) => {
+            sendToWorker(worker, { type: "ask", id, question });
+          });
+    // The id that it comes back with is this question's.
+    return answer as Inspections[Q];
+  }
+
   #receive(living: Living, message: ToSupervisor, config: Config): void {
     // What a dead process says late is about books that are closed, and its successor's may be open.
     if (living !== this.#living) return;
@@ -193,6 +235,8 @@ export class WorkerSlot implements ProfiledProcess {
       case "snapshot":
         living.health = message.health;
         this.metrics.update(message.changed);
+        for (const line of message.log.lines) this.log.push(line);
+        this.#observer.pushed(this, message.atMs);
         break;
       case "cut":
         this.#cuts.resolve(message.id, message.answer);
@@ -206,6 +250,12 @@ export class WorkerSlot implements ProfiledProcess {
       case "lettersNotDropped":
         this.#drops.reject(message.id, message.message);
         break;
+      case "answer":
+        this.#questions.resolve(message.id, message.value);
+        break;
+      case "noAnswer":
+        this.#questions.reject(message.id, message.message);
+        break;
       default:
         message satisfies never;
     }
@@ -217,6 +267,7 @@ export class WorkerSlot implements ProfiledProcess {
     this.#lastCause = exit.cause;
     this.#cuts.rejectAll(`it ended (${exit.cause})`);
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
+    this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {
       ...exit,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,

@@ -25,13 +25,20 @@ import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder
 import { ProfileRing } from "../profiling/ring.ts";
 import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
+import type { Trigger } from "../incidents/triggers.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
+import { incidentSources } from "./incident-sources.ts";
+import { ServiceIncidents } from "./incidents.ts";
+import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
+import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { Timeline } from "./timeline.ts";
 
 export interface SupervisorOptions {
   /** The module that a worker process runs; main.ts. */
@@ -39,6 +46,8 @@ export interface SupervisorOptions {
   /** Takes the one line that says why the service ends by itself. */
   readonly print?: (line: string) => void;
   readonly clock?: Clock;
+  /** What keeps the last lines of `log`. */
+  readonly logRing?: LogRing;
 }
 
 /**
@@ -77,10 +86,13 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #print: (line: string) => void;
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
+  readonly #incidents: ServiceIncidents;
   readonly #recorder: Recorder | undefined;
   readonly #ring: ProfileRing | undefined;
   readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
+  readonly #timeline: Timeline;
+  readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
   readonly #allGone = Promise.withResolvers<void>();
@@ -111,6 +123,34 @@ class Supervisor implements SlotObserver, AdminState {
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#logRing = options.logRing ?? new LogRing();
+    this.#timeline = new Timeline(
+      {
+        log,
+        clock: this.#clock,
+        slots: this.#slots,
+        own: this.#metrics.own,
+        onTrigger: (trigger) => this.#triggered(trigger),
+      },
+      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+    );
+    this.#incidents = new ServiceIncidents({
+      config,
+      slots: this.#slots,
+      sources: incidentSources({
+        config,
+        clock: this.#clock,
+        profiles: this.#profiles,
+        history: this.#timeline.history,
+        inspect: (question) => this.inspect(question),
+        logLines: () => this.logLines(),
+        ledger: () => this.ledger(),
+      }),
+      metrics: this.#metrics.incidents,
+      version: VERSION,
+      log,
+      clock: this.#clock,
+    });
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -124,18 +164,22 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
+    this.#incidents.start();
     this.#recorder?.start();
     this.#ring?.start();
+    this.#timeline.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
+    await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     // What never ran may have been started on the directory of a service that does.
     await this.#recorder?.stop(this.#neverReady.size === 0);
     await this.#ring?.stop();
     this.#metrics.stop();
+    await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
     if (this.#neverReady.size === 0) {
@@ -183,10 +227,16 @@ class Supervisor implements SlotObserver, AdminState {
     else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
   }
 
+  pushed(slot: WorkerSlot, atMs: number): void {
+    this.#timeline.pushed(slot, atMs);
+  }
+
   ended(slot: WorkerSlot, ending: Ending): void {
+    this.#timeline.ended(slot);
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
+    if (this.#isIncident(slot, ending)) this.#incidents.workerEnded(slot, ending);
     if (this.#ending) {
       this.#drainIncomplete ||= !clean || unsettled > 0;
       if (this.#slots.every(({ alive }) => !alive)) this.#allGone.resolve();
@@ -213,6 +263,12 @@ class Supervisor implements SlotObserver, AdminState {
       this.#start(slot);
     }, verdict.delayMs);
     this.#respawns.set(slot, timer);
+  }
+
+  /** A start that fails says so itself; at the end, workers that do not come to theirs are killed. */
+  #isIncident(slot: WorkerSlot, { clean, code, signal }: Ending): boolean {
+    if (code === ExitCode.START_FAILED && this.#neverReady.has(slot)) return false;
+    return !this.#ending || (!clean && code !== ExitCode.DRAIN_INCOMPLETE && signal !== "SIGKILL");
   }
 
   // --- the end
@@ -293,6 +349,26 @@ class Supervisor implements SlotObserver, AdminState {
     return dropFromSlots(this.#slots, drop);
   }
 
+  incidents() {
+    return this.#incidents.incidents();
+  }
+
+  incident(id: string) {
+    return this.#incidents.incident(id);
+  }
+
+  incidentFile(id: string, name: string) {
+    return this.#incidents.incidentFile(id, name);
+  }
+
+  incidentArchive(id: string) {
+    return this.#incidents.incidentArchive(id);
+  }
+
+  forceIncident(why: string) {
+    return this.#incidents.forceIncident(why);
+  }
+
   get profiled(): readonly string[] {
     return this.#profiles.names;
   }
@@ -308,6 +384,28 @@ class Supervisor implements SlotObserver, AdminState {
   async #cut(request: CutRequest): Promise<CutAnswer> {
     if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
     return await this.#recorder.cut(request);
+  }
+
+  /** Every worker's answer, and this process's where it has one. */
+  inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
+    const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
+    return inspectAll(question === "state" ? this.#slots : [...this.#slots, own], question);
+  }
+
+  async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
+    return answer as Inspections[Q];
+  }
+
+  /** The last log lines of all processes, oldest first; those of workers below `info` stay with them. */
+  logLines(): string[] {
+    return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
+  }
+
+  #triggered({ kind, worker, value, mean, limit, why, atMs }: Trigger): void {
+    this.#log.warn({ kind, worker, value, mean, limit }, why);
+    const measured = { value, limit, ...(mean === undefined ? {} : { mean }) };
+    void this.#incidents.begin({ kind, worker, atMs, why, ...measured });
   }
 }
 

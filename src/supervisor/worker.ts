@@ -4,15 +4,17 @@
 // because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it. Nobody would
 // kill it either: so if its drain does not end, it goes without.
 //
-// A worker whose event loop never turns again does not hear that its supervisor is gone, and keeps its spool locked. Rejected:
-// a thread in each worker that watches for it (16 MB of memory each, for a fault within a fault); a helper process that kills
-// by number (by then it may be somebody else's). What runs services (systemd, Docker, Kubernetes) ends what is left of one.
+// A worker whose event loop never turns again does not hear that its supervisor is gone, and would keep its spool locked: its
+// watchdog's thread ends it then.
 //
 // Invariants: the recorder starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
 // pushed every second, but never a second one while the first has not left the process.
 
 import cluster from "node:cluster";
+import { join } from "node:path";
 import { IngestError } from "../errors.ts";
+import { watchHeapLimit } from "../profiling/heap-at-limit.ts";
+import { Watchdog } from "../profiling/watchdog.ts";
 import { systemClock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { SampleLabels } from "../profiling/labels.ts";
@@ -23,15 +25,20 @@ import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import type { DropRequest, Service, ServiceOptions } from "../service.ts";
 import { SnapshotDelta } from "../telemetry/delta.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
+import { type Inspections, type Question, versions } from "./inspection.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
 const SNAPSHOT_INTERVAL_MS = 1_000;
+/** Log lines that one snapshot brings at most. */
+const LINES_MAX = 100;
 /** What a worker takes to drain when its supervisor is gone, and what it waits for that beyond the deadline. */
 const ORPHAN_DRAIN_MS = 5_000;
 const ORPHAN_GRACE_MS = 2_000;
@@ -44,6 +51,7 @@ function isExpected(error: unknown): boolean {
 class WorkerProcess {
   readonly #createService: CreateService;
   readonly #processMetrics = new ProcessMetrics();
+  readonly #logRing = new LogRing();
   readonly #delta = new SnapshotDelta();
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
@@ -76,11 +84,27 @@ class WorkerProcess {
     const first = await Promise.race([this.#started.promise, this.#drainRequested.promise]);
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
-    const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
+    const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}`, ring: this.#logRing });
     const attribution = this.#record(config, workerIndex);
+    this.#watch(config, workerIndex, log);
     const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
     this.#service = service;
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
+  }
+
+  /** Sees to it that something is left of this process when it cannot tell any more. */
+  #watch({ profiling, dataDir, watchdogTimeoutMs: timeoutMs }: Config, workerIndex: number, log: Logger): void {
+    if (!profiling) return;
+    const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
+    const failed = (error: unknown) => {
+      log.warn({ err: error }, "the worker is not watched");
+    };
+    try {
+      watchHeapLimit(dir);
+      new Watchdog({ dir, timeoutMs, failed }).start();
+    } catch (error) {
+      failed(error);
+    }
   }
 
   async #live(service: Service, log: Logger): Promise<ExitCode> {
@@ -139,7 +163,8 @@ class WorkerProcess {
 
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
-    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service) });
+    const log = this.#logRing.take(LINES_MAX);
+    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service), atMs: Date.now(), log });
   }
 
   #receive(message: ToWorker): void {
@@ -156,6 +181,9 @@ class WorkerProcess {
       case "dropLetters":
         void this.#dropLetters(message.id, message.request);
         break;
+      case "ask":
+        void this.#answer(message.id, message.question);
+        break;
       default:
         message satisfies never;
     }
@@ -168,6 +196,34 @@ class WorkerProcess {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       await sendToSupervisor({ type: "lettersNotDropped", id, message });
+    }
+  }
+
+  async #answer(id: number, question: Question): Promise<void> {
+    try {
+      await sendToSupervisor({ type: "answer", id, value: await this.#inspect(question) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      await sendToSupervisor({ type: "noAnswer", id, message });
+    }
+  }
+
+  async #inspect(question: Question): Promise<Inspections[Question]> {
+    switch (question) {
+      case "threads":
+        return await readThreads(process.pid);
+      case "eventloop":
+        return this.#processMetrics.eventLoop;
+      case "state":
+        if (this.#service === undefined) throw new Error("it is starting; try again");
+        return {
+          ...this.#service.inspect(),
+          pid: process.pid,
+          uptimeSeconds: Math.round(process.uptime()),
+          versions: versions(),
+        };
+      default:
+        return question satisfies never;
     }
   }
 

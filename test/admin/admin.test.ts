@@ -8,6 +8,7 @@ import { AdminServer } from "../../src/admin/server.ts";
 import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
 import { emptyLedger } from "../../src/telemetry/ledger.ts";
 import type { CaptureRequest } from "../../src/profiling/collect.ts";
+import { noIncidents } from "../incidents/support.ts";
 import { profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
 
@@ -20,12 +21,14 @@ const state: AdminState = {
   renderMetrics: async (openMetrics) => ({ contentType: "text/plain", body: `openMetrics=${openMetrics}` }),
   readiness: () => readiness,
   ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
+  ...noIncidents,
   profiled: ["0", "1", "supervisor"],
   profile: async (request) => {
     captured.push(request);
     await release;
     return profile([{ stack: [["leaf", 3]], value: [1, 10], labels: { worker: "0" } }]);
   },
+  inspect: async () => [],
   dropLetters: async (drop) => {
     drops.push(drop);
     return { dropped: drop.letters, events: 3, missing: [], problems: [] };
