@@ -7,6 +7,7 @@ import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/me
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
+import { createIncidentMetrics } from "./incidents.ts";
 import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
@@ -56,6 +57,7 @@ export function scrapeDefinitions(): MetricDefinition[] {
     ...definitions(createMetrics()),
     ...processDefinitions(),
     ...Object.values(createFamilies()).map((family) => family.definition),
+    ...Object.values(createIncidentMetrics()).map((family) => family.definition),
   ];
 }
 
@@ -63,6 +65,7 @@ const READ_INTERVAL_MS = 1_000;
 
 export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
+  readonly incidents = createIncidentMetrics();
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
   readonly #families = createFamilies();
@@ -116,7 +119,7 @@ export class SupervisorMetrics {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#up(slot) ? 1 : 0);
-    const families = [...Object.values(this.#families), ...Object.values(this.#ledgerFamilies)];
+    const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
       ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),

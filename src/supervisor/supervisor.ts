@@ -25,6 +25,8 @@ import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { incidentSources } from "./incident-sources.ts";
+import { ServiceIncidents } from "./incidents.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
 
@@ -73,6 +75,7 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
   readonly #profiler: Profiler;
+  readonly #incidents: ServiceIncidents;
   readonly #slots: readonly WorkerSlot[];
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
@@ -97,6 +100,13 @@ class Supervisor implements SlotObserver, AdminState {
         this.#metrics.profilerRestarted();
       },
     });
+    this.#incidents = new ServiceIncidents({
+      config,
+      sources: incidentSources({ config, sources: () => this.sources(), ledger: () => this.ledger() }),
+      metrics: this.#metrics.incidents,
+      log,
+      clock: this.#clock,
+    });
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
@@ -115,10 +125,12 @@ class Supervisor implements SlotObserver, AdminState {
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
     this.#profiler.start();
+    await this.#incidents.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
+    await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
@@ -276,6 +288,26 @@ class Supervisor implements SlotObserver, AdminState {
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
     return dropFromSlots(this.#slots, drop);
+  }
+
+  incidents() {
+    return this.#incidents.incidents();
+  }
+
+  incident(id: string) {
+    return this.#incidents.incident(id);
+  }
+
+  incidentFile(id: string, name: string) {
+    return this.#incidents.incidentFile(id, name);
+  }
+
+  incidentArchive(id: string) {
+    return this.#incidents.incidentArchive(id);
+  }
+
+  forceIncident(why: string) {
+    return this.#incidents.forceIncident(why);
   }
 
   sources(): ProfileSource[] {

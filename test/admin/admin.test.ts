@@ -8,6 +8,7 @@ import { AdminServer } from "../../src/admin/server.ts";
 import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
 import { emptyLedger } from "../../src/telemetry/ledger.ts";
 import type { CaptureRequest, ProfileSource } from "../../src/profiling/collect.ts";
+import { noIncidents } from "../incidents/support.ts";
 import { profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
 
@@ -30,6 +31,7 @@ const state: AdminState = {
   readiness: () => readiness,
   ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
   sources: () => [source("0"), source("1"), source("supervisor")],
+  ...noIncidents,
   dropLetters: async (drop) => {
     drops.push(drop);
     return { dropped: drop.letters, events: 3, missing: [], problems: [] };
