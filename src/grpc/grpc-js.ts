@@ -27,7 +27,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { bindError } from "./bind-error.ts";
 import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
 import { codeName } from "./status.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import type { TlsMaterial } from "../tls-files.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;

@@ -14,14 +14,15 @@
 
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
-import { getSystemErrorMessage } from "node:util";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
+import { IngestError } from "../errors.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { openAdminPort } from "./admin-port.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -56,13 +57,6 @@ const START_FAILED_DRAIN_MS = 1_000;
 
 /** main.ts beside this folder, or main.js where it was compiled. */
 const MAIN = join(import.meta.dirname, "..", `main${extname(import.meta.filename)}`);
-
-/** What the operating system says, without its call and its address. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { errno, message } = error as NodeJS.ErrnoException;
-  return errno === undefined ? message : getSystemErrorMessage(errno);
-}
 
 class Supervisor implements SlotObserver, AdminState {
   #config: Config;
@@ -233,25 +227,20 @@ class Supervisor implements SlotObserver, AdminState {
 
   // --- the admin port
 
-  /** Loaded after the workers were started, so that both boot at the same time. */
   async #openAdmin(): Promise<() => Promise<void>> {
-    const { AdminServer } = await import("../admin/server.ts");
-    const admin = new AdminServer(this, this.#config.adminListen);
     try {
-      const address = await admin.start();
+      const port = await openAdminPort(this, this.#config, this.#clock, this.#log);
       void this.#allReady.promise.then(() => {
         const grpc = this.#slots[0]?.address;
         if (grpc !== undefined && !this.#ending)
-          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(address) }, "ready");
+          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(port.address) }, "ready");
       });
+      return () => port.close();
     } catch (error) {
-      const where = formatAddress(this.#config.adminListen);
-      const line = `ADMIN_LISTEN: cannot listen on ${where} (${describe(error)}); give a free address`;
-      this.#fail(ExitCode.START_FAILED, line, START_FAILED_DRAIN_MS);
+      if (!(error instanceof IngestError)) throw error;
+      this.#fail(ExitCode.START_FAILED, error.message, START_FAILED_DRAIN_MS);
+      return async () => {};
     }
-    return async () => {
-      await admin.dispose();
-    };
   }
 
   async renderMetrics(openMetrics: boolean) {

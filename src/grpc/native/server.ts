@@ -10,7 +10,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
 import type { GrpcServer, Method } from "../server.ts";
-import { type TlsPaths, TlsWatch } from "../tls-files.ts";
+import { type TlsPaths, TlsWatch } from "../../tls-files.ts";
 import type { CallLimits } from "./call-context.ts";
 import { Calls } from "./calls.ts";
 import { Notices } from "./notices.ts";
