@@ -1,6 +1,8 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
 import type { ProfileSource } from "../profiling/collect.ts";
+import type { ThreadUsage } from "../profiling/threads.ts";
+import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -38,6 +40,19 @@ export interface LettersDropped {
   readonly problems: readonly string[];
 }
 
+/** What every process can be asked, and what it answers. */
+export interface Observations {
+  /** Its native threads. */
+  readonly threads: readonly ThreadUsage[];
+  /** The event loop's delay in each of the last 60 seconds, oldest first. */
+  readonly eventloop: readonly EventLoopSecond[];
+}
+
+/** One process's answer, or in one sentence why there is none. */
+export type Observed<T> =
+  | { readonly worker: string; readonly value: T; readonly reason?: undefined }
+  | { readonly worker: string; readonly value?: undefined; readonly reason: string };
+
 export interface AdminState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
@@ -45,6 +60,8 @@ export interface AdminState {
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
   sources(): readonly ProfileSource[];
+  /** Asks every process, and waits no longer than a few seconds for it. */
+  inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

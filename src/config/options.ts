@@ -18,6 +18,7 @@ import {
   token,
   topicName,
 } from "./kinds.ts";
+import { triggers } from "./triggers.ts";
 
 export interface Option<T> {
   /** The environment variable. */
@@ -115,6 +116,12 @@ export const OPTIONS = {
     "ADMIN_TLS_CLIENT_CA_FILE",
     path,
     "The PEM file of the authorities that sign clients' certificates; with such a certificate, other hosts get the page and /debug/ (mTLS).",
+  ),
+  incidentTriggers: option(
+    "INCIDENT_TRIGGERS",
+    triggers,
+    "default",
+    "Which values make an incident by themselves; docs/operations.md has their names and defaults.",
   ),
 
   kafkaClientId: option("KAFKA_CLIENT_ID", text("NAME"), "sluice", "The client id that brokers log and set quotas by."),

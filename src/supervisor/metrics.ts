@@ -1,6 +1,7 @@
 // The scrape: every worker slot's metrics, the supervisor's own, and what the supervisor knows about the workers.
 
 import { readFileSync } from "node:fs";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
@@ -55,6 +56,7 @@ export function scrapeDefinitions(): MetricDefinition[] {
   return [
     ...definitions(createMetrics()),
     ...processDefinitions(),
+    ...cgroupDefinitions(),
     ...Object.values(createFamilies()).map((family) => family.definition),
   ];
 }
@@ -65,6 +67,7 @@ export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
+  readonly #cgroup = new CgroupMetrics();
   readonly #families = createFamilies();
   readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
@@ -90,7 +93,7 @@ export class SupervisorMetrics {
   start(): void {
     this.#process.start();
     const read = () => {
-      this.#processSnapshot = this.#process.snapshot();
+      this.#processSnapshot = [...this.#process.snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
     };
     read();
@@ -101,6 +104,15 @@ export class SupervisorMetrics {
     clearInterval(this.#timer);
     this.#process.stop();
   }
+
+  /** The event loop's delay of this process, as ProcessMetrics has it. */
+  get eventLoop() {
+    return this.#process.eventLoop;
+  }
+
+  /** A metric of this process. */
+  readonly own = (name: string): MetricSnapshot | undefined =>
+    this.#processSnapshot.find((metric) => metric.name === name);
 
   profilerRestarted(): void {
     this.#process.profilerRestarted();

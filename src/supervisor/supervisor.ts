@@ -18,16 +18,21 @@ import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
+import type { Trigger } from "../incidents/triggers.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { openAdminPort } from "./admin-port.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { Timeline } from "./timeline.ts";
 
 export interface SupervisorOptions {
   /** The module that a worker process runs; main.ts. */
@@ -35,6 +40,8 @@ export interface SupervisorOptions {
   /** Takes the one line that says why the service ends by itself. */
   readonly print?: (line: string) => void;
   readonly clock?: Clock;
+  /** What keeps the last lines of `log`. */
+  readonly logRing?: LogRing;
 }
 
 /**
@@ -68,6 +75,8 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #metrics: SupervisorMetrics;
   readonly #profiler: Profiler;
   readonly #slots: readonly WorkerSlot[];
+  readonly #timeline: Timeline;
+  readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
   readonly #allGone = Promise.withResolvers<void>();
@@ -95,6 +104,17 @@ class Supervisor implements SlotObserver, AdminState {
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#logRing = options.logRing ?? new LogRing();
+    this.#timeline = new Timeline(
+      {
+        log,
+        clock: this.#clock,
+        slots: this.#slots,
+        own: this.#metrics.own,
+        onTrigger: (trigger) => this.#triggered(trigger),
+      },
+      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+    );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -108,6 +128,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
+    this.#timeline.start();
     this.#profiler.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
@@ -117,6 +138,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
     this.#metrics.stop();
+    await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
     if (this.#neverReady.size === 0) {
@@ -164,7 +186,12 @@ class Supervisor implements SlotObserver, AdminState {
     else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
   }
 
+  pushed(slot: WorkerSlot, atMs: number): void {
+    this.#timeline.pushed(slot, atMs);
+  }
+
   ended(slot: WorkerSlot, ending: Ending): void {
+    this.#timeline.ended(slot);
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
@@ -265,6 +292,26 @@ class Supervisor implements SlotObserver, AdminState {
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
     return dropFromSlots(this.#slots, drop);
+  }
+
+  /** Every worker's answer, and this process's where it has one. */
+  inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
+    const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
+    return inspectAll(question === "state" ? this.#slots : [...this.#slots, own], question);
+  }
+
+  async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
+    return answer as Inspections[Q];
+  }
+
+  /** The last log lines of all processes, oldest first; those of workers below `info` stay with them. */
+  logLines(): string[] {
+    return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
+  }
+
+  #triggered({ kind, worker, value, mean, limit, why }: Trigger): void {
+    this.#log.warn({ kind, worker, value, mean, limit }, why);
   }
 
   sources(): ProfileSource[] {

@@ -27,6 +27,7 @@ const state: AdminState = {
   readiness: () => readiness,
   ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
   sources: () => [source("0"), source("1"), source("supervisor")],
+  inspect: async () => [],
   dropLetters: async (drop) => {
     drops.push(drop);
     return { dropped: drop.letters, events: 3, missing: [], problems: [] };

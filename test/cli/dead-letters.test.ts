@@ -308,6 +308,7 @@ async function startHolder(dataDir: string) {
       readiness: () => ({ ready: true, problems: [] }),
       ledger: () => new Map(),
       sources: () => [],
+      inspect: async () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),
     },
     { host: "127.0.0.1", port: 0 },
