@@ -4,6 +4,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { type Config, configMarkdown, loadConfig, optionRows, redacted } from "../src/config.ts";
 import { bytes, duration, formatBytes, formatDuration } from "../src/config/kinds.ts";
+import { DEFAULT_TRIGGERS } from "../src/config/triggers.ts";
 
 function config(env: Record<string, string>, flags: string[] = []): Config {
   const loaded = loadConfig(env, flags);
@@ -42,10 +43,15 @@ test("without anything set, the service listens on loopback and keeps events in 
     grpcConnectionIdleMaxMs: 900_000,
     grpcConnectionAgeMaxMs: 1_800_000,
     grpcConnectionAgeGraceMs: 30_000,
+    adminToken: undefined,
+    adminTlsCertFile: undefined,
+    adminTlsKeyFile: undefined,
+    adminTlsClientCaFile: undefined,
     grpcTlsCertFile: undefined,
     grpcTlsKeyFile: undefined,
     grpcTlsClientCaFile: undefined,
     dataDir: resolve("data"),
+    incidentTriggers: DEFAULT_TRIGGERS,
     logLevel: "info",
     kafkaClientId: "sluice",
     kafkaAutoCreateTopics: false,
@@ -261,6 +267,32 @@ test("a secret is not printed", () => {
   assert.ok(!printed.includes("hush"));
   assert.match(printed, /"kafkaSaslPassword":"\[redacted\]"/);
   assert.match(JSON.stringify(redacted(config({}))), /"kafkaSaslPassword":null/);
+});
+
+test("a token that is too short or cannot be sent is refused, and not printed", () => {
+  for (const given of ["hush-hush", "hush hush hush hush", "hush:hush:hush:hush", `${"ä".repeat(20)}hush`]) {
+    const [line, ...more] = mistakes({ ADMIN_TOKEN: given });
+    assert.deepEqual(more, []);
+    assert.match(line ?? "", /^ADMIN_TOKEN: what was given is not right; give at least 16 of /);
+    assert.ok(!line?.includes("hush"));
+  }
+  const token = "Zm9v/YmFy+YmF6-_.~0=";
+  assert.equal(config({ ADMIN_TOKEN: token }).adminToken, token);
+  assert.ok(!JSON.stringify(redacted(config({ ADMIN_TOKEN: token }))).includes(token));
+});
+
+test("a certificate has a key, and what a certificate is needed for has one", () => {
+  for (const prefix of ["GRPC_TLS", "ADMIN_TLS"]) {
+    const names = { cert: `${prefix}_CERT_FILE`, key: `${prefix}_KEY_FILE`, clientCa: `${prefix}_CLIENT_CA_FILE` };
+    assert.deepEqual(mistakes({ [names.cert]: "c" }), [
+      `${names.key}: missing, but ${names.cert} is given; give the certificate's key, too`,
+    ]);
+    for (const given of [names.key, names.clientCa])
+      assert.deepEqual(mistakes({ [given]: "x" }), [
+        `${names.cert}: missing, but ${given} is given; give a certificate, too`,
+      ]);
+    assert.ok(loadConfig({ [names.cert]: "c", [names.key]: "k", [names.clientCa]: "a" }).ok);
+  }
 });
 
 test("the table for the docs has a row for every option", () => {

@@ -3,9 +3,8 @@
 // Without a `worker` parameter a profile is that of all processes, merged; each sample carries the label `worker`. Errors are
 // text with X-Go-Pprof: 1, which makes `go tool pprof` show them.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import { CaptureError, collectProfile, type CaptureRequest } from "../profiling/collect.ts";
-import { isLoopback } from "./loopback.ts";
 import { htmlPage } from "./page.ts";
 import type { AdminState } from "./state.ts";
 
@@ -86,14 +85,6 @@ export function pprofRoutes(app: FastifyInstance, state: AdminState): void {
   }
 
   void app.register(async (debug) => {
-    debug.addHook("onRequest", async (request: FastifyRequest, reply) => {
-      if (isLoopback(request.socket.remoteAddress)) return;
-      await fail(
-        reply,
-        403,
-        "/debug is served to this host only: run the command there (ssh, kubectl exec), or forward the port (ssh -L, kubectl port-forward)",
-      );
-    });
     debug.setErrorHandler(async (error, _request, reply) => {
       const code = error instanceof BadParameter ? 400 : 500;
       await fail(reply, code, error instanceof Error ? error.message : String(error));

@@ -3,6 +3,8 @@
 import type { Readable } from "node:stream";
 import type { Incident } from "../incidents/incident.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
+import type { ThreadUsage } from "../profiling/threads.ts";
+import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -53,6 +55,19 @@ export interface IncidentState {
   forceIncident(why: string): Promise<Incident | undefined>;
 }
 
+/** What every process can be asked, and what it answers. */
+export interface Observations {
+  /** Its native threads. */
+  readonly threads: readonly ThreadUsage[];
+  /** The event loop's delay in each of the last 60 seconds, oldest first. */
+  readonly eventloop: readonly EventLoopSecond[];
+}
+
+/** One process's answer, or in one sentence why there is none. */
+export type Observed<T> =
+  | { readonly worker: string; readonly value: T; readonly reason?: undefined }
+  | { readonly worker: string; readonly value?: undefined; readonly reason: string };
+
 export interface AdminState extends IncidentState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
@@ -60,6 +75,8 @@ export interface AdminState extends IncidentState {
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
   sources(): readonly ProfileSource[];
+  /** Asks every process, and waits no longer than a few seconds for it. */
+  inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

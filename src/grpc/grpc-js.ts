@@ -25,9 +25,17 @@ import { Code } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { bindError } from "./bind-error.ts";
-import type { CallHandler, GrpcServer, Metadata as Fields, Method, ServerCall, Status } from "./server.ts";
+import type {
+  CallersState,
+  CallHandler,
+  GrpcServer,
+  Metadata as Fields,
+  Method,
+  ServerCall,
+  Status,
+} from "./server.ts";
 import { codeName } from "./status.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import type { TlsMaterial } from "../tls-files.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;
@@ -82,6 +90,11 @@ export class GrpcJsServer implements GrpcServer {
       });
     });
     this.#log.info({ host, port: this.#port, server: "grpc-js" }, "gRPC listens");
+  }
+
+  inspect(): CallersState {
+    const unknown = ["@grpc/grpc-js does not tell who is connected, nor how many calls each has open"];
+    return { server: "grpc-js", unknown, callers: [], callersLeftOut: 0 };
   }
 
   /** Takes no new calls, and waits until those under way have ended. */

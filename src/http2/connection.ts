@@ -149,6 +149,15 @@ export class Connection implements TransportListener, FrameSink, StreamHost, End
     return this.#streams.open.size;
   }
 
+  /** Bytes that the client has not taken. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  get ageMs(): number {
+    return this.#lifespan.ageMs(this.#clock.monotonic());
+  }
+
   // What the server asks.
 
   /** One connection too many: says so, and closes. */

@@ -10,9 +10,12 @@ import type { Clock, Timer } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { HandedConnections } from "./handed-connections.ts";
+import type { Inspectable, Inspections, Question } from "./inspection.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -34,6 +37,8 @@ export interface SlotObserver {
   ready(slot: WorkerSlot): void;
   /** It never will be ready, and ends now. */
   startFailed(slot: WorkerSlot, message: string): void;
+  /** Its metrics are new. @param atMs when they were read, in milliseconds since the epoch. */
+  pushed(slot: WorkerSlot, atMs: number): void;
   ended(slot: WorkerSlot, ending: Ending): void;
 }
 
@@ -44,6 +49,9 @@ const CAPTURE_GRACE_MS = 10_000;
 
 /** Dead letters are dropped with one sync, behind what waits for the disk. */
 const DROP_TIMEOUT_MS = 30_000;
+
+/** Questions are answered from memory, in a turn of its event loop. */
+const ASK_TIMEOUT_MS = 3_000;
 
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
@@ -66,15 +74,18 @@ function notReady(problem: string): Health {
   return { ready: false, problems: [problem] };
 }
 
-export class WorkerSlot implements ProfileSource {
+export class WorkerSlot implements ProfileSource, Inspectable {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
+  /** The last lines of the processes that lived here. */
+  readonly log = new LogRing();
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
   readonly #captures = new Map<number, Capture>();
   #captureCount = 0;
   readonly #drops: Answers<DropOutcome>;
+  readonly #questions: Answers<Inspections[Question]>;
   #living: Living | undefined;
   #lastCause = "";
   #address: Listening | undefined;
@@ -86,6 +97,7 @@ export class WorkerSlot implements ProfileSource {
     this.#observer = observer;
     this.#clock = clock;
     this.#drops = new Answers(clock);
+    this.#questions = new Answers(clock);
   }
 
   get alive(): boolean {
@@ -94,6 +106,12 @@ export class WorkerSlot implements ProfileSource {
 
   get pid(): number | undefined {
     return this.#living?.worker.process.pid;
+  }
+
+  /** Since its process was heard of, in milliseconds; undefined if none is ready here. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
   /** Where its process listens, or the last one did. */
@@ -184,6 +202,24 @@ export class WorkerSlot implements ProfileSource {
     });
   }
 
+  /**
+   * Its threads are read from here, because they are wanted most of a process that does not answer.
+   * Rejects within 3 s with a sentence about the worker: it does not run, does not answer, or cannot.
+   */
+  async ask<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const worker = this.#living?.worker;
+    if (worker === undefined) throw new Error(`it does not run now (${this.#lastCause}); try again`);
+    const { pid } = worker.process;
+    const answer =
+      question === "threads" && pid !== undefined && process.platform === "linux"
+        ? await readThreads(pid)
+        : await this.#questions.ask(ASK_TIMEOUT_MS, (id) => {
+            sendToWorker(worker, { type: "ask", id, question });
+          });
+    // The id that it comes back with is this question's.
+    return answer as Inspections[Q];
+  }
+
   #receive(living: Living, message: ToSupervisor, config: Config): void {
     // What a dead process says late is about books that are closed, and its successor's may be open.
     if (living !== this.#living) return;
@@ -204,6 +240,8 @@ export class WorkerSlot implements ProfileSource {
       case "snapshot":
         living.health = message.health;
         this.metrics.update(message.changed);
+        for (const line of message.log.lines) this.log.push(line);
+        this.#observer.pushed(this, message.atMs);
         break;
       case "profile":
         this.#settleCapture(message.id)?.resolve(message.slices);
@@ -216,6 +254,12 @@ export class WorkerSlot implements ProfileSource {
         break;
       case "lettersNotDropped":
         this.#drops.reject(message.id, message.message);
+        break;
+      case "answer":
+        this.#questions.resolve(message.id, message.value);
+        break;
+      case "noAnswer":
+        this.#questions.reject(message.id, message.message);
         break;
       default:
         message satisfies never;
@@ -236,6 +280,7 @@ export class WorkerSlot implements ProfileSource {
     this.#lastCause = exit.cause;
     for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
+    this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {
       ...exit,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,

@@ -14,21 +14,27 @@
 
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
-import { getSystemErrorMessage } from "node:util";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
+import { IngestError } from "../errors.ts";
+import type { Trigger } from "../incidents/triggers.ts";
 import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { openAdminPort } from "./admin-port.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
+import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { Timeline } from "./timeline.ts";
 
 export interface SupervisorOptions {
   /** The module that a worker process runs; main.ts. */
@@ -36,6 +42,8 @@ export interface SupervisorOptions {
   /** Takes the one line that says why the service ends by itself. */
   readonly print?: (line: string) => void;
   readonly clock?: Clock;
+  /** What keeps the last lines of `log`. */
+  readonly logRing?: LogRing;
 }
 
 /**
@@ -59,13 +67,6 @@ const START_FAILED_DRAIN_MS = 1_000;
 /** main.ts beside this folder, or main.js where it was compiled. */
 const MAIN = join(import.meta.dirname, "..", `main${extname(import.meta.filename)}`);
 
-/** What the operating system says, without its call and its address. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { errno, message } = error as NodeJS.ErrnoException;
-  return errno === undefined ? message : getSystemErrorMessage(errno);
-}
-
 class Supervisor implements SlotObserver, AdminState {
   #config: Config;
   readonly #log: Logger;
@@ -77,6 +78,8 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #profiler: Profiler;
   readonly #incidents: ServiceIncidents;
   readonly #slots: readonly WorkerSlot[];
+  readonly #timeline: Timeline;
+  readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
   readonly #allGone = Promise.withResolvers<void>();
@@ -111,6 +114,17 @@ class Supervisor implements SlotObserver, AdminState {
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#logRing = options.logRing ?? new LogRing();
+    this.#timeline = new Timeline(
+      {
+        log,
+        clock: this.#clock,
+        slots: this.#slots,
+        own: this.#metrics.own,
+        onTrigger: (trigger) => this.#triggered(trigger),
+      },
+      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+    );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -124,6 +138,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
+    this.#timeline.start();
     this.#profiler.start();
     await this.#incidents.start();
     const closeAdmin = await this.#openAdmin();
@@ -135,6 +150,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#shutdown.removeEventListener("abort", onShutdown);
     this.#profiler.stop();
     this.#metrics.stop();
+    await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
     if (this.#neverReady.size === 0) {
@@ -182,7 +198,12 @@ class Supervisor implements SlotObserver, AdminState {
     else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
   }
 
+  pushed(slot: WorkerSlot, atMs: number): void {
+    this.#timeline.pushed(slot, atMs);
+  }
+
   ended(slot: WorkerSlot, ending: Ending): void {
+    this.#timeline.ended(slot);
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
@@ -245,25 +266,20 @@ class Supervisor implements SlotObserver, AdminState {
 
   // --- the admin port
 
-  /** Loaded after the workers were started, so that both boot at the same time. */
   async #openAdmin(): Promise<() => Promise<void>> {
-    const { AdminServer } = await import("../admin/server.ts");
-    const admin = new AdminServer(this, this.#config.adminListen);
     try {
-      const address = await admin.start();
+      const port = await openAdminPort(this, this.#config, this.#clock, this.#log);
       void this.#allReady.promise.then(() => {
         const grpc = this.#slots[0]?.address;
         if (grpc !== undefined && !this.#ending)
-          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(address) }, "ready");
+          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(port.address) }, "ready");
       });
+      return () => port.close();
     } catch (error) {
-      const where = formatAddress(this.#config.adminListen);
-      const line = `ADMIN_LISTEN: cannot listen on ${where} (${describe(error)}); give a free address`;
-      this.#fail(ExitCode.START_FAILED, line, START_FAILED_DRAIN_MS);
+      if (!(error instanceof IngestError)) throw error;
+      this.#fail(ExitCode.START_FAILED, error.message, START_FAILED_DRAIN_MS);
+      return async () => {};
     }
-    return async () => {
-      await admin.dispose();
-    };
   }
 
   async renderMetrics(openMetrics: boolean) {
@@ -308,6 +324,26 @@ class Supervisor implements SlotObserver, AdminState {
 
   forceIncident(why: string) {
     return this.#incidents.forceIncident(why);
+  }
+
+  /** Every worker's answer, and this process's where it has one. */
+  inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
+    const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
+    return inspectAll(question === "state" ? this.#slots : [...this.#slots, own], question);
+  }
+
+  async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
+    return answer as Inspections[Q];
+  }
+
+  /** The last log lines of all processes, oldest first; those of workers below `info` stay with them. */
+  logLines(): string[] {
+    return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
+  }
+
+  #triggered({ kind, worker, value, mean, limit, why }: Trigger): void {
+    this.#log.warn({ kind, worker, value, mean, limit }, why);
   }
 
   sources(): ProfileSource[] {

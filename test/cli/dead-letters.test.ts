@@ -309,6 +309,7 @@ async function startHolder(dataDir: string) {
       readiness: () => ({ ready: true, problems: [] }),
       ledger: () => new Map(),
       sources: () => [],
+      inspect: async () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),
       ...noIncidents,
     },

@@ -1,4 +1,4 @@
-// The gRPC port's certificate, key and client authorities: PEM files, read at the start and again when they change.
+// A port's certificate, key and client authorities: PEM files, read at the start and again when they change.
 //
 // Certificates are renewed while services run, mostly by replacing files. Looking at their times once a minute works on every
 // file system and with every tool that writes them; rejected: fs.watch, which loses symbolic links that are swapped, as
@@ -6,11 +6,13 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import type { Clock, Timer } from "../clock.ts";
-import { Code, IngestError } from "../errors.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { Clock, Timer } from "./clock.ts";
+import { Code, IngestError } from "./errors.ts";
+import type { Logger } from "./telemetry/log.ts";
 
 export interface TlsPaths {
+  /** What the options that name the files begin with. */
+  readonly options: "GRPC_TLS" | "ADMIN_TLS";
   readonly certFile: string;
   readonly keyFile: string;
   /** Undefined: clients need no certificate. */
@@ -28,14 +30,14 @@ const LOOK_MS = 60_000;
 
 /** @throws IngestError that names the option, if a file cannot be read or is not what it should be. */
 export function readTls(paths: TlsPaths): TlsMaterial {
-  const cert = readPem("GRPC_TLS_CERT_FILE", paths.certFile);
-  const key = readPem("GRPC_TLS_KEY_FILE", paths.keyFile);
-  const { clientCaFile } = paths;
-  const clientCa = clientCaFile === undefined ? undefined : readPem("GRPC_TLS_CLIENT_CA_FILE", clientCaFile);
+  const { options, clientCaFile } = paths;
+  const cert = readPem(`${options}_CERT_FILE`, paths.certFile);
+  const key = readPem(`${options}_KEY_FILE`, paths.keyFile);
+  const clientCa = clientCaFile === undefined ? undefined : readPem(`${options}_CLIENT_CA_FILE`, clientCaFile);
   try {
     createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
   } catch (cause) {
-    const message = `GRPC_TLS_CERT_FILE: ${paths.certFile} and ${paths.keyFile} are no certificate and its key: ${messageOf(cause)}; give two PEM files that belong together`;
+    const message = `${options}_CERT_FILE: ${paths.certFile} and ${paths.keyFile} are no certificate and its key: ${messageOf(cause)}; give two PEM files that belong together`;
     throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
   }
   return { cert, key, clientCa };
@@ -103,9 +105,8 @@ export class TlsWatch {
   }
 
   #times(): string {
-    return Object.values(this.#paths)
-      .map((path: string | undefined) => (path === undefined ? 0 : modifiedMs(path)))
-      .join();
+    const { certFile, keyFile, clientCaFile } = this.#paths;
+    return [certFile, keyFile, clientCaFile].map((path) => (path === undefined ? 0 : modifiedMs(path))).join();
   }
 }
 
