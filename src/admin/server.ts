@@ -1,6 +1,6 @@
 // The admin port: metrics, health, profiles and a page that lists them. It answers when ingest does not.
 //
-// Everything is GET, so that nothing here changes anything, but for the paths that say so (POSTS). Errors are text for the
+// Everything is GET, so that nothing here changes anything, but for the paths that `isPost` knows. Errors are text for the
 // person who typed the URL. Metrics and health are for everybody who reaches the port; the rest is guarded (access.ts).
 //
 // With a certificate the port speaks TLS, to everybody. Clients' certificates are asked for, but a client without one is not
@@ -37,7 +37,7 @@ export interface AdminTls {
 }
 
 /** What may be asked for with POST. */
-const POSTS: ReadonlySet<string> = new Set([DROP_PATH, INCIDENTS_PATH]);
+const isPost = (url: string): boolean => url === DROP_PATH || url.split("?", 1)[0] === INCIDENTS_PATH;
 
 /** For what sets none of its own: pages without scripts, that load nothing and that nobody frames. */
 const CONTENT_SECURITY_POLICY =
@@ -73,7 +73,7 @@ export class AdminServer {
         "cache-control": "no-store",
         "content-security-policy": CONTENT_SECURITY_POLICY,
       });
-      if (request.method === "GET" || (request.method === "POST" && POSTS.has(request.url.split("?")[0]!))) return;
+      if (request.method === "GET" || (request.method === "POST" && isPost(request.url))) return;
       await reply.code(405).header("allow", "GET").type("text/plain; charset=utf-8").send("only GET is served here\n");
     });
     this.#app.setNotFoundHandler(async (_request, reply) => {
