@@ -13,12 +13,12 @@ import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { readView, renditionOf } from "./incident-profile.ts";
+import { INCIDENTS_PATH } from "./paths.ts";
 import { sendPage, stylesheetRoute } from "./pages/document.ts";
 import { incidentListPage } from "./pages/incident-list.ts";
 import { incidentPage } from "./pages/incident-page.ts";
 import type { AdminState } from "./state.ts";
 
-export const INCIDENTS_PATH = "/debug/incidents";
 const WHY_LENGTH_MAX = 200;
 /** How the name of a profile ends. */
 const PROFILE = ".pb.gz";

@@ -59,7 +59,7 @@ export class HeadlessBrowser implements AsyncDisposable {
   readonly #browser: Browser;
   readonly #profile: string;
 
-  constructor(child: ChildProcess, browser: Browser, profile: string) {
+  private constructor(child: ChildProcess, browser: Browser, profile: string) {
     this.#child = child;
     this.#browser = browser;
     this.#profile = profile;

@@ -4,6 +4,7 @@
 // but our own stylesheet and pictures would be loaded, and no script would run.
 
 import type { FastifyInstance, FastifyReply } from "fastify";
+import { INCIDENTS_PATH } from "../paths.ts";
 import { html, type Html } from "./html.ts";
 import { STYLESHEET } from "./stylesheet.ts";
 
@@ -26,7 +27,7 @@ export interface Crumb {
 
 export const CRUMBS = {
   home: { href: "/", text: "sluice" },
-  incidents: { href: "/debug/incidents", text: "Incidents" },
+  incidents: { href: INCIDENTS_PATH, text: "Incidents" },
   profiles: { href: "/debug/pprof/", text: "Profiles" },
 } as const;
 
