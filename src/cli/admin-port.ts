@@ -2,7 +2,7 @@
 //
 // Where and how come from the service's own environment (ADMIN_LISTEN, ADMIN_TOKEN, ADMIN_TLS_CERT_FILE), so that on its host
 // nothing has to be given. A service that speaks TLS there is known by its very certificate, since a certificate seldom names
-// 127.0.0.1; elsewhere --ca says who signs, or the system's authorities do.
+// 127.0.0.1; elsewhere --tls-ca says who signs, or the system's authorities do.
 //
 // node:http rather than fetch, which knows no authorities and no client certificates of its own. The token is never taken from
 // the command line: everybody on the host can read that.
@@ -22,9 +22,9 @@ import { CliError, type CliIo, messageOf } from "./io.ts";
 export const adminFlags = {
   admin: maybe(remoteAddress, "The admin port of the service; without it, ADMIN_LISTEN."),
   tokenFile: maybe(path, "A file that holds the token; without it, ADMIN_TOKEN."),
-  ca: maybe(path, "Speak TLS; this PEM file has the authorities that sign the service's certificate."),
-  cert: maybe(path, "The PEM file of a client certificate, if the service wants one."),
-  key: maybe(path, "The PEM file of its key."),
+  tlsCa: maybe(path, "Speak TLS; this PEM file has the authorities that sign the service's certificate."),
+  tlsCert: maybe(path, "The PEM file of a client certificate, if the service wants one."),
+  tlsKey: maybe(path, "The PEM file of its key."),
 };
 
 /** What is said of the environment in the help of commands with these flags. */
@@ -51,18 +51,21 @@ function read(file: string, flag: string): Buffer {
   }
 }
 
-function readTls({ ca, cert, key }: Values<typeof adminFlags>, { adminTlsCertFile }: Config): Tls | undefined {
+function readTls(
+  { tlsCa: ca, tlsCert: cert, tlsKey: key }: Values<typeof adminFlags>,
+  { adminTlsCertFile }: Config,
+): Tls | undefined {
   if ((cert === undefined) !== (key === undefined))
-    throw new CliError("--cert and --key: one is missing; give both, or none");
+    throw new CliError("--tls-cert and --tls-key: one is missing; give both, or none");
   const own = adminTlsCertFile === undefined ? undefined : read(adminTlsCertFile, "ADMIN_TLS_CERT_FILE");
-  const authorities = ca === undefined ? own : read(ca, "--ca");
+  const authorities = ca === undefined ? own : read(ca, "--tls-ca");
   if (authorities === undefined) {
-    if (cert !== undefined) throw new CliError("--cert: needs --ca, which says that the service speaks TLS");
+    if (cert !== undefined) throw new CliError("--tls-cert: needs --tls-ca, which says that the service speaks TLS");
     return undefined;
   }
   return {
     ca: authorities,
-    ...(cert === undefined || key === undefined ? {} : { cert: read(cert, "--cert"), key: read(key, "--key") }),
+    ...(cert === undefined || key === undefined ? {} : { cert: read(cert, "--tls-cert"), key: read(key, "--tls-key") }),
     pinned: ca === undefined ? new X509Certificate(authorities) : undefined,
   };
 }
@@ -172,7 +175,7 @@ export class AdminPort {
     const remedy = "give the service's ADMIN_LISTEN, or --admin";
     if (error.code === "ECONNREFUSED") return `no service runs here: nothing listens on ${this.where}; ${remedy}`;
     if (this.#tls === undefined && error.code === "ECONNRESET")
-      return `${this.where} closes the connection: it may speak TLS; give --ca FILE, or the service's ADMIN_TLS_CERT_FILE`;
+      return `${this.where} closes the connection: it may speak TLS; give --tls-ca FILE, or the service's ADMIN_TLS_CERT_FILE`;
     return `the service at ${this.where} cannot be asked (${messageOf(error)}); ${remedy}`;
   }
 }

@@ -34,10 +34,10 @@ test("a service that speaks TLS is known by its very certificate, or by who sign
   const wrong = await run(["profile"], { env: tls(otherFile) });
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /cannot be asked/);
-  assert.equal((await run(["profile", "--ca", certFile], { env: admin.env })).stderr, "");
-  assert.equal((await run(["profile", "--ca", otherFile], { env: admin.env })).code, 1);
+  assert.equal((await run(["profile", "--tls-ca", certFile], { env: admin.env })).stderr, "");
+  assert.equal((await run(["profile", "--tls-ca", otherFile], { env: admin.env })).code, 1);
   const plain = await run(["profile"], { env: admin.env });
   assert.equal(plain.code, 1);
-  assert.match(plain.stderr, /may speak TLS; give --ca FILE/);
+  assert.match(plain.stderr, /may speak TLS; give --tls-ca FILE/);
   assert.equal(admin.asked.length, 2);
 });
