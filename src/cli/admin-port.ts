@@ -2,7 +2,7 @@
 //
 // Where and how come from the service's own environment (ADMIN_LISTEN, ADMIN_TOKEN, ADMIN_TLS_CERT_FILE), so that on its host
 // nothing has to be given. A service that speaks TLS there is known by its very certificate, since a certificate seldom names
-// 127.0.0.1; elsewhere --tls-ca says who signs, or the system's authorities do.
+// 127.0.0.1; of a service elsewhere (--admin) --tls-ca says who signs.
 //
 // node:http rather than fetch, which knows no authorities and no client certificates of its own. The token is never taken from
 // the command line: everybody on the host can read that.
@@ -52,12 +52,13 @@ function read(file: string, flag: string): Buffer {
 }
 
 function readTls(
-  { tlsCa: ca, tlsCert: cert, tlsKey: key }: Values<typeof adminFlags>,
+  { admin, tlsCa: ca, tlsCert: cert, tlsKey: key }: Values<typeof adminFlags>,
   { adminTlsCertFile }: Config,
 ): Tls | undefined {
   if ((cert === undefined) !== (key === undefined))
     throw new CliError("--tls-cert and --tls-key: one is missing; give both, or none");
-  const own = adminTlsCertFile === undefined ? undefined : read(adminTlsCertFile, "ADMIN_TLS_CERT_FILE");
+  const isOwn = admin === undefined && adminTlsCertFile !== undefined;
+  const own = !isOwn ? undefined : read(adminTlsCertFile, "ADMIN_TLS_CERT_FILE");
   const authorities = ca === undefined ? own : read(ca, "--tls-ca");
   if (authorities === undefined) {
     if (cert !== undefined) throw new CliError("--tls-cert: needs --tls-ca, which says that the service speaks TLS");
