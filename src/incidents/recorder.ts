@@ -88,19 +88,17 @@ export class IncidentRecorder {
   /**
    * Begins to record an incident. Never rejects: what goes wrong is logged.
    * @param attachments files that go into the bundle as they are.
-   * @returns the incident as soon as its directory is there; undefined if it was noted in another one, or could not begin.
+   * @returns the incident as soon as these are in its directory; undefined if it was noted in another one, or could not begin.
    */
   async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
-    return await this.#begin(cause, async (bundle) => {
-      await this.#attach(bundle, attachments);
+    return await this.#begin(cause, attachments, async (bundle) => {
       await this.#record(bundle, cause);
     });
   }
 
   /** The same for what happened to a run that is over: there is nothing to ask and nothing to wait for. */
   async past(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
-    return await this.#begin(cause, async (bundle) => {
-      await this.#attach(bundle, attachments);
+    return await this.#begin(cause, attachments, async (bundle) => {
       await this.#take(bundle, cause, OF_A_PAST_RUN, true);
     });
   }
@@ -132,7 +130,11 @@ export class IncidentRecorder {
     this.#clock.clearTimeout(timer);
   }
 
-  async #begin(cause: Cause, record: (bundle: Bundle) => Promise<void>): Promise<Incident | undefined> {
+  async #begin(
+    cause: Cause,
+    attachments: readonly Attachment[],
+    record: (bundle: Bundle) => Promise<void>,
+  ): Promise<Incident | undefined> {
     const key = `${cause.kind}-${cause.worker ?? ALL_PROCESSES}`;
     const other = this.#recordings.get(key) ?? this.#lastOfTooMany();
     if (other !== undefined) {
@@ -142,13 +144,14 @@ export class IncidentRecorder {
     const begun = Promise.withResolvers<Incident | undefined>();
     const recording: Recording = { key, notes: [], bundle: undefined, done: Promise.resolve() };
     this.#recordings.set(key, recording);
-    recording.done = this.#run(recording, cause, record, begun.resolve);
+    recording.done = this.#run(recording, cause, attachments, record, begun.resolve);
     return await begun.promise;
   }
 
   async #run(
     recording: Recording,
     cause: Cause,
+    attachments: readonly Attachment[],
     record: (bundle: Bundle) => Promise<void>,
     begun: (incident: Incident | undefined) => void,
   ): Promise<void> {
@@ -158,6 +161,8 @@ export class IncidentRecorder {
       recording.bundle = bundle;
       this.#counted(kind);
       this.#log.warn({ incident: bundle.incident.id, kind, worker, reason: why }, "an incident is recorded");
+      for (const { name, content } of attachments)
+        await this.#part(bundle, { name, take: () => Promise.resolve(content) }, undefined);
       begun(bundle.incident);
       await this.#saveNotes(recording);
       await record(bundle);
@@ -172,15 +177,9 @@ export class IncidentRecorder {
 
   async #record(bundle: Bundle, cause: Cause): Promise<void> {
     await this.#take(bundle, cause, AT_ONCE, true);
-    await this.#until(cause.atMs + this.#afterMs);
-    if (this.#clock.now() < cause.atMs + this.#afterMs)
+    if (!(await this.#until(cause.atMs + this.#afterMs)))
       await bundle.problem("the service ended before the time after the incident was over");
     await this.#take(bundle, cause, AFTERWARDS, false);
-  }
-
-  async #attach(bundle: Bundle, attachments: readonly Attachment[]): Promise<void> {
-    for (const { name, content } of attachments)
-      await this.#part(bundle, { name, take: () => Promise.resolve(content) }, undefined);
   }
 
   /** @param keep whether files that are there already stay as they are. */
@@ -189,7 +188,8 @@ export class IncidentRecorder {
       cause,
       sources: this.#sources,
       beforeMs: cause.atMs - BEFORE_MS,
-      afterMs: Math.min(this.#clock.now(), cause.atMs + this.#afterMs),
+      // A timer may be a little early.
+      afterMs: Math.min(this.#clock.now() + 1, cause.atMs + this.#afterMs),
     };
     const present = new Set(keep ? bundle.incident.files.map(({ name }) => name) : []);
     await Promise.all(parts.filter(({ name }) => !present.has(name)).map((part) => this.#part(bundle, part, scene)));
@@ -251,15 +251,16 @@ export class IncidentRecorder {
     }
   }
 
-  /** Resolves at that time, or when the recorder is stopped. */
-  async #until(atMs: number): Promise<void> {
-    if (this.#stopping) return;
+  /** Resolves at that time, with true, or when the recorder is stopped. */
+  async #until(atMs: number): Promise<boolean> {
+    if (this.#stopping) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.setTimeout(resolve, Math.max(0, atMs - this.#clock.now()));
     this.#wakers.add(resolve);
     await promise;
     this.#wakers.delete(resolve);
     this.#clock.clearTimeout(timer);
+    return !this.#stopping;
   }
 }
 

@@ -4,10 +4,10 @@
 // that no request can name a path. Those that are being recorded are not put out; a file for which there is no room even
 // without all the others is left out, and told.
 
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { errorCode } from "../spool/file-system.ts";
+import { errorCode, nodeFileSystem } from "../spool/file-system.ts";
 import { Bundle, type Content } from "./bundle.ts";
 import { type Cause, type Incident, incidentId, incidentOf, isIncidentId } from "./incident.ts";
 
@@ -34,7 +34,7 @@ export class IncidentStore {
   /** Takes up what earlier runs left, and makes the directory. */
   async open(): Promise<void> {
     const { dir } = this.#options;
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await nodeFileSystem.makeDirectory(dir);
     for (const id of (await readdir(dir)).filter(isIncidentId).sort()) {
       const bundle = await Bundle.open(dir, id);
       if (bundle !== undefined) this.#bundles.set(id, bundle);

@@ -3,12 +3,13 @@
 import { readFileSync } from "node:fs";
 import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
+import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
-import { createIncidentMetrics } from "./incidents.ts";
+import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
@@ -23,7 +24,8 @@ export const SETTLEMENT = {
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };
 
-const VERSION = (
+/** What runs here. */
+export const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
 ).version;
 
@@ -47,6 +49,10 @@ function createFamilies() {
     ),
     buildInfo: new Family(
       own("gauge", "sluice_build_info", "What runs here; always 1.", ["version", "node_version"]),
+      () => new Gauge(),
+    ),
+    profileBytes: new Family(
+      own("gauge", "sluice_profile_bytes", "Slices of all processes' profiles that are kept on disk.", []),
       () => new Gauge(),
     ),
   };
@@ -108,6 +114,15 @@ export class SupervisorMetrics {
     this.#process.stop();
   }
 
+  /** Takes what the supervisor's own recorder tells. */
+  get recorderObserver(): RecorderObserver {
+    return this.#process;
+  }
+
+  profileBytes(bytes: number): void {
+    this.#families.profileBytes.with().set(bytes);
+  }
+
   /** The event loop's delay of this process, as ProcessMetrics has it. */
   get eventLoop() {
     return this.#process.eventLoop;
@@ -116,10 +131,6 @@ export class SupervisorMetrics {
   /** A metric of this process. */
   readonly own = (name: string): MetricSnapshot | undefined =>
     this.#processSnapshot.find((metric) => metric.name === name);
-
-  profilerRestarted(): void {
-    this.#process.profilerRestarted();
-  }
 
   slot(index: number): SlotMetrics {
     return this.#slots[index]!;

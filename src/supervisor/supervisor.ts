@@ -14,13 +14,18 @@
 
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
+import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
+import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
+import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
+import { ProfileRing } from "../profiling/ring.ts";
+import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
+import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import type { Trigger } from "../incidents/triggers.ts";
-import type { ProfileSource } from "../profiling/collect.ts";
-import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
@@ -31,8 +36,8 @@ import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
+import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
-import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -75,8 +80,10 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #print: (line: string) => void;
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
-  readonly #profiler: Profiler;
   readonly #incidents: ServiceIncidents;
+  readonly #recorder: Recorder | undefined;
+  readonly #ring: ProfileRing | undefined;
+  readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
   readonly #timeline: Timeline;
   readonly #logRing: LogRing;
@@ -97,19 +104,15 @@ class Supervisor implements SlotObserver, AdminState {
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
     this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
-    this.#profiler = new Profiler({
-      intervalMicros: SUPERVISOR_INTERVAL_MICROS,
-      restarted: () => {
-        this.#metrics.profilerRestarted();
-      },
-    });
-    this.#incidents = new ServiceIncidents({
-      config,
-      sources: incidentSources({ config, sources: () => this.sources(), ledger: () => this.ledger() }),
-      metrics: this.#metrics.incidents,
-      log,
-      clock: this.#clock,
-    });
+    const dir = profilesDirectory(config.dataDir);
+    if (config.profiling) {
+      const write = sliceWriter(dir, SUPERVISOR_PROCESS);
+      const observer = this.#metrics.recorderObserver;
+      this.#recorder = new Recorder({ intervalMicros: SUPERVISOR_INTERVAL_MICROS, write, observer });
+      const limits = { dir, ageMaxMs: config.profileAgeMaxMs, bytesMax: config.profileBytesMax };
+      this.#ring = new ProfileRing(this.#clock, limits, (bytes) => this.#metrics.profileBytes(bytes));
+    }
+    this.#profiles = new ProfileCollector(dir, this.#clock, () => this.#processes());
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
@@ -125,6 +128,23 @@ class Supervisor implements SlotObserver, AdminState {
       },
       { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
     );
+    this.#incidents = new ServiceIncidents({
+      config,
+      slots: this.#slots,
+      sources: incidentSources({
+        config,
+        clock: this.#clock,
+        profiles: this.#profiles,
+        history: this.#timeline.history,
+        inspect: (question) => this.inspect(question),
+        logLines: () => this.logLines(),
+        ledger: () => this.ledger(),
+      }),
+      metrics: this.#metrics.incidents,
+      version: VERSION,
+      log,
+      clock: this.#clock,
+    });
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -138,9 +158,10 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
+    this.#incidents.start();
+    this.#recorder?.start();
+    this.#ring?.start();
     this.#timeline.start();
-    this.#profiler.start();
-    await this.#incidents.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
@@ -148,7 +169,8 @@ class Supervisor implements SlotObserver, AdminState {
     await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    this.#profiler.stop();
+    await this.#recorder?.stop();
+    await this.#ring?.stop();
     this.#metrics.stop();
     await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
@@ -207,6 +229,7 @@ class Supervisor implements SlotObserver, AdminState {
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
+    if (this.#isIncident(slot, ending)) this.#incidents.workerEnded(slot, ending);
     if (this.#ending) {
       this.#drainIncomplete ||= !clean || unsettled > 0;
       if (this.#slots.every(({ alive }) => !alive)) this.#allGone.resolve();
@@ -233,6 +256,12 @@ class Supervisor implements SlotObserver, AdminState {
       this.#start(slot);
     }, verdict.delayMs);
     this.#respawns.set(slot, timer);
+  }
+
+  /** A start that fails says so itself; at the end, workers that do not come to theirs are killed. */
+  #isIncident(slot: WorkerSlot, { clean, code, signal }: Ending): boolean {
+    if (code === ExitCode.START_FAILED && this.#neverReady.has(slot)) return false;
+    return !this.#ending || (!clean && code !== ExitCode.DRAIN_INCOMPLETE && signal !== "SIGKILL");
   }
 
   // --- the end
@@ -299,7 +328,9 @@ class Supervisor implements SlotObserver, AdminState {
         ? { worker: undefined, reason: ledgerProblem(finding) }
         : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
     );
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
+    const own = (this.#recorder?.problems ?? []).map((reason) => ({ worker: undefined, reason }));
+    const problems = [...whole, ...each, ...books, ...own];
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems };
   }
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
@@ -326,6 +357,23 @@ class Supervisor implements SlotObserver, AdminState {
     return this.#incidents.forceIncident(why);
   }
 
+  get profiled(): readonly string[] {
+    return this.#profiles.names;
+  }
+
+  profile(request: CaptureRequest): Promise<Profile> {
+    return this.#profiles.take(request);
+  }
+
+  #processes(): ProfiledProcess[] {
+    return [...this.#slots, { name: SUPERVISOR, cut: (request) => this.#cut(request) }];
+  }
+
+  async #cut(request: CutRequest): Promise<CutAnswer> {
+    if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
+    return await this.#recorder.cut(request);
+  }
+
   /** Every worker's answer, and this process's where it has one. */
   inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
     const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
@@ -342,13 +390,10 @@ class Supervisor implements SlotObserver, AdminState {
     return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
   }
 
-  #triggered({ kind, worker, value, mean, limit, why }: Trigger): void {
+  #triggered({ kind, worker, value, mean, limit, why, atMs }: Trigger): void {
     this.#log.warn({ kind, worker, value, mean, limit }, why);
-  }
-
-  sources(): ProfileSource[] {
-    const own: ProfileSource = { name: SUPERVISOR, capture: (request) => this.#profiler.capture(request) };
-    return [...this.#slots, own];
+    const measured = { value, limit, ...(mean === undefined ? {} : { mean }) };
+    void this.#incidents.begin({ kind, worker, atMs, why, ...measured });
   }
 }
 

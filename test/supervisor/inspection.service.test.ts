@@ -143,3 +143,13 @@ test(
       ]);
   },
 );
+
+test("the last log lines of a worker are there after it was killed", async () => {
+  await using worker = await startWorker({ LOG_LEVEL: "info" });
+  const { slot, ended } = worker;
+  const listens = () => slot.log.lines.find((line) => line.includes('"msg":"gRPC listens"'));
+  await eventually("a line has come", listens);
+  slot.kill();
+  await ended;
+  assert.equal((JSON.parse(listens()!) as { process: string }).process, "worker 0");
+});

@@ -46,6 +46,8 @@ const KINDS: Readonly<Record<IncidentKind, KindInfo>> = {
   rss: { title: "memory near its limit", series: ["rssBytes", "externalBytes", "heapBytes"] },
   heap: { title: "JavaScript heap near its limit", series: ["heapBytes", "rssBytes"] },
   fds: { title: "file descriptors near their limit", series: ["openFds", "connections", "streams"] },
+  connections: { title: "many connections", series: ["connections", "openFds", "streams"] },
+  streams: { title: "one connection has many streams", series: ["connectionStreamsMax", "streams", "connections"] },
   acknowledged_p99: { title: "slow answers", series: ["acknowledgedP99", "kafkaQueuedBytes", "kafkaInFlight"] },
   kafka_queue: { title: "Kafka does not keep up", series: ["kafkaQueuedBytes", "kafkaInFlight", "acknowledgedP99"] },
   error_rate: { title: "events fail", series: ["errorRatio", "eventsPerSecond"] },
