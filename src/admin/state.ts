@@ -1,6 +1,7 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
-import type { ProfileSource } from "../profiling/collect.ts";
+import type { Profile } from "pprof-format";
+import type { CaptureRequest } from "../profiling/collect.ts";
 import type { ThreadUsage } from "../profiling/threads.ts";
 import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
@@ -59,7 +60,9 @@ export interface AdminState {
   /** Sums over workers, by topic. */
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
-  sources(): readonly ProfileSource[];
+  readonly profiled: readonly string[];
+  /** @throws CaptureError if there is nothing of any process. */
+  profile(request: CaptureRequest): Promise<Profile>;
   /** Asks every process, and waits no longer than a few seconds for it. */
   inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */

@@ -325,6 +325,20 @@ export const OPTIONS = {
     "64MiB",
     "The size of one of the spool's files; disk is given back a file at a time.",
   ),
+
+  profiling: option(
+    "PROFILING",
+    boolean,
+    "true",
+    "Samples CPU and heap of every process from its start and keeps the last while below DATA_DIR.",
+  ),
+  profileAgeMaxMs: option("PROFILE_AGE_MAX", duration(60_000, 24 * HOUR), "15m", "How long profiles are kept."),
+  profileBytesMax: option(
+    "PROFILE_BYTES_MAX",
+    bytes(MIB, 64 * GIB),
+    "64MiB",
+    "What profiles may take on disk, of all processes; the oldest go first.",
+  ),
 } as const;
 
 type Options = typeof OPTIONS;

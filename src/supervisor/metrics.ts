@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
+import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
@@ -46,6 +47,10 @@ function createFamilies() {
     ),
     buildInfo: new Family(
       own("gauge", "sluice_build_info", "What runs here; always 1.", ["version", "node_version"]),
+      () => new Gauge(),
+    ),
+    profileBytes: new Family(
+      own("gauge", "sluice_profile_bytes", "Slices of all processes' profiles that are kept on disk.", []),
       () => new Gauge(),
     ),
   };
@@ -114,8 +119,13 @@ export class SupervisorMetrics {
   readonly own = (name: string): MetricSnapshot | undefined =>
     this.#processSnapshot.find((metric) => metric.name === name);
 
-  profilerRestarted(): void {
-    this.#process.profilerRestarted();
+  /** Takes what the supervisor's own recorder tells. */
+  get recorderObserver(): RecorderObserver {
+    return this.#process;
+  }
+
+  profileBytes(bytes: number): void {
+    this.#families.profileBytes.with().set(bytes);
   }
 
   slot(index: number): SlotMetrics {

@@ -3,12 +3,13 @@
 // The slot knows what its process says and what the dead ones have counted; whether to start another one is the supervisor's
 // decision.
 //
-// Invariants: at most one process at a time. Every capture is answered: by the process, by its death, or by its deadline.
+// Invariants: at most one process at a time. Every question is answered: by the process, by its death, or by its deadline.
 
 import cluster, { type Worker } from "node:cluster";
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
+import type { ProfiledProcess } from "../profiling/collect.ts";
+import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
@@ -44,8 +45,8 @@ export interface SlotObserver {
 
 /** A process that is silent for longer than this is not ready, whatever it said before. */
 const SILENCE_MAX_MS = 5_000;
-/** What a process may take for an answer beyond the time it was asked to sample. */
-const CAPTURE_GRACE_MS = 10_000;
+/** A cut takes some hundred milliseconds. What a process that is stuck has written is worth having without a long wait. */
+const CUT_TIMEOUT_MS = 3_000;
 
 /** Dead letters are dropped with one sync, behind what waits for the disk. */
 const DROP_TIMEOUT_MS = 30_000;
@@ -55,12 +56,6 @@ const ASK_TIMEOUT_MS = 3_000;
 
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
-
-interface Capture {
-  readonly resolve: (slices: readonly Uint8Array[]) => void;
-  readonly reject: (error: Error) => void;
-  readonly timer: Timer;
-}
 
 interface Living {
   readonly worker: Worker;
@@ -74,7 +69,7 @@ function notReady(problem: string): Health {
   return { ready: false, problems: [problem] };
 }
 
-export class WorkerSlot implements ProfileSource, Inspectable {
+export class WorkerSlot implements ProfiledProcess, Inspectable {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
@@ -82,8 +77,7 @@ export class WorkerSlot implements ProfileSource, Inspectable {
   readonly log = new LogRing();
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
-  readonly #captures = new Map<number, Capture>();
-  #captureCount = 0;
+  readonly #cuts: Answers<CutAnswer>;
   readonly #drops: Answers<DropOutcome>;
   readonly #questions: Answers<Inspections[Question]>;
   #living: Living | undefined;
@@ -96,6 +90,7 @@ export class WorkerSlot implements ProfileSource, Inspectable {
     this.metrics = metrics;
     this.#observer = observer;
     this.#clock = clock;
+    this.#cuts = new Answers(clock);
     this.#drops = new Answers(clock);
     this.#questions = new Answers(clock);
   }
@@ -178,18 +173,12 @@ export class WorkerSlot implements ProfileSource, Inspectable {
     return health.ready || health.problems.length > 0 ? health : notReady("not ready");
   }
 
-  async capture(request: CaptureRequest): Promise<readonly Uint8Array[]> {
+  /** Rejects with a sentence about the worker. */
+  async cut(request: CutRequest): Promise<CutAnswer> {
     const worker = this.#living?.worker;
     if (worker === undefined) throw new Error("it is not running");
-    const limitMs = CAPTURE_GRACE_MS + (request.kind === "cpu" ? request.seconds * 1000 : 0);
-    const id = (this.#captureCount += 1);
-    return await new Promise((resolve, reject) => {
-      const timer = this.#clock.setTimeout(() => {
-        this.#captures.delete(id);
-        reject(new Error(`it gave no answer within ${limitMs / 1000} s; its event loop may be blocked`));
-      }, limitMs);
-      this.#captures.set(id, { resolve, reject, timer });
-      sendToWorker(worker, { type: "profile", id, request });
+    return await this.#cuts.ask(CUT_TIMEOUT_MS, (id) => {
+      sendToWorker(worker, { type: "cut", id, request });
     });
   }
 
@@ -243,11 +232,11 @@ export class WorkerSlot implements ProfileSource, Inspectable {
         for (const line of message.log.lines) this.log.push(line);
         this.#observer.pushed(this, message.atMs);
         break;
-      case "profile":
-        this.#settleCapture(message.id)?.resolve(message.slices);
+      case "cut":
+        this.#cuts.resolve(message.id, message.answer);
         break;
-      case "profileFailed":
-        this.#settleCapture(message.id)?.reject(new Error(message.message));
+      case "notCut":
+        this.#cuts.reject(message.id, message.message);
         break;
       case "lettersDropped":
         this.#drops.resolve(message.id, message.outcome);
@@ -266,19 +255,11 @@ export class WorkerSlot implements ProfileSource, Inspectable {
     }
   }
 
-  #settleCapture(id: number): Capture | undefined {
-    const capture = this.#captures.get(id);
-    if (capture === undefined) return undefined;
-    this.#captures.delete(id);
-    this.#clock.clearTimeout(capture.timer);
-    return capture;
-  }
-
   #ended({ handed, readyMs }: Living, exit: Exit): void {
     this.#living = undefined;
     handed.close();
     this.#lastCause = exit.cause;
-    for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
+    this.#cuts.rejectAll(`it ended (${exit.cause})`);
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
     this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {

@@ -14,13 +14,18 @@
 
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
+import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
 import type { Trigger } from "../incidents/triggers.ts";
-import type { ProfileSource } from "../profiling/collect.ts";
-import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
+import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
+import { ProfileRing } from "../profiling/ring.ts";
+import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
+import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
@@ -73,7 +78,9 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #print: (line: string) => void;
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
-  readonly #profiler: Profiler;
+  readonly #recorder: Recorder | undefined;
+  readonly #ring: ProfileRing | undefined;
+  readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
   readonly #timeline: Timeline;
   readonly #logRing: LogRing;
@@ -94,12 +101,15 @@ class Supervisor implements SlotObserver, AdminState {
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
     this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
-    this.#profiler = new Profiler({
-      intervalMicros: SUPERVISOR_INTERVAL_MICROS,
-      restarted: () => {
-        this.#metrics.profilerRestarted();
-      },
-    });
+    const dir = profilesDirectory(config.dataDir);
+    if (config.profiling) {
+      const write = sliceWriter(dir, SUPERVISOR_PROCESS);
+      const observer = this.#metrics.recorderObserver;
+      this.#recorder = new Recorder({ intervalMicros: SUPERVISOR_INTERVAL_MICROS, write, observer });
+      const limits = { dir, ageMaxMs: config.profileAgeMaxMs, bytesMax: config.profileBytesMax };
+      this.#ring = new ProfileRing(this.#clock, limits, (bytes) => this.#metrics.profileBytes(bytes));
+    }
+    this.#profiles = new ProfileCollector(dir, this.#clock, () => this.#processes());
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
@@ -129,14 +139,16 @@ class Supervisor implements SlotObserver, AdminState {
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
     this.#timeline.start();
-    this.#profiler.start();
+    this.#recorder?.start();
+    this.#ring?.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    this.#profiler.stop();
+    await this.#recorder?.stop();
+    await this.#ring?.stop();
     this.#metrics.stop();
     await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
@@ -287,7 +299,9 @@ class Supervisor implements SlotObserver, AdminState {
         ? { worker: undefined, reason: ledgerProblem(finding) }
         : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
     );
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
+    const own = (this.#recorder?.problems ?? []).map((reason) => ({ worker: undefined, reason }));
+    const problems = [...whole, ...each, ...books, ...own];
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems };
   }
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
@@ -314,9 +328,21 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.warn({ kind, worker, value, mean, limit }, why);
   }
 
-  sources(): ProfileSource[] {
-    const own: ProfileSource = { name: SUPERVISOR, capture: (request) => this.#profiler.capture(request) };
-    return [...this.#slots, own];
+  get profiled(): readonly string[] {
+    return this.#profiles.names;
+  }
+
+  profile(request: CaptureRequest): Promise<Profile> {
+    return this.#profiles.take(request);
+  }
+
+  #processes(): ProfiledProcess[] {
+    return [...this.#slots, { name: SUPERVISOR, cut: (request) => this.#cut(request) }];
+  }
+
+  async #cut(request: CutRequest): Promise<CutAnswer> {
+    if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
+    return await this.#recorder.cut(request);
   }
 }
 
