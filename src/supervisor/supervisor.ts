@@ -17,7 +17,7 @@ import { extname, join } from "node:path";
 import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
-import { formatAddress, type Config } from "../config.ts";
+import { formatAddress, redactedArguments, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
 import type { Trigger } from "../incidents/triggers.ts";
 import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
@@ -326,6 +326,10 @@ class Supervisor implements SlotObserver, AdminState {
 
   #triggered({ kind, worker, value, mean, limit, why }: Trigger): void {
     this.#log.warn({ kind, worker, value, mean, limit }, why);
+  }
+
+  get commandLine(): readonly string[] {
+    return redactedArguments([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
 
   get profiled(): readonly string[] {
