@@ -136,6 +136,16 @@ export function redacted(config: Config): Record<string, unknown> {
   );
 }
 
+/** A command line as it may be shown: what is given to flags of secrets is hidden. */
+export function redactedArguments(args: readonly string[]): string[] {
+  const secrets = new Set(ENTRIES.filter(([, { secret }]) => secret).map(([, { name }]) => flagOf(name)));
+  return args.map((argument, i) => {
+    if (secrets.has(args[i - 1] ?? "")) return "[redacted]";
+    const [flag = ""] = argument.split("=", 1);
+    return secrets.has(flag) && argument !== flag ? `${flag}=[redacted]` : argument;
+  });
+}
+
 /** One row of the table, for `--help` and the docs. */
 export interface OptionRow {
   readonly name: string;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import test from "node:test";
 import fc from "fast-check";
-import { type Config, configMarkdown, loadConfig, optionRows, redacted } from "../src/config.ts";
+import { type Config, configMarkdown, loadConfig, optionRows, redacted, redactedArguments } from "../src/config.ts";
 import { bytes, duration, formatBytes, formatDuration } from "../src/config/kinds.ts";
 import { DEFAULT_TRIGGERS } from "../src/config/triggers.ts";
 
@@ -270,6 +270,19 @@ test("a secret is not printed", () => {
   assert.ok(!printed.includes("hush"));
   assert.match(printed, /"kafkaSaslPassword":"\[redacted\]"/);
   assert.match(JSON.stringify(redacted(config({}))), /"kafkaSaslPassword":null/);
+});
+
+test("a command line is shown without its secrets", () => {
+  const args = ["node", "serve", "--kafka-sasl-password", "hush", "--admin-token=hush", "--workers=2", "--admin-token"];
+  assert.deepEqual(redactedArguments(args), [
+    "node",
+    "serve",
+    "--kafka-sasl-password",
+    "[redacted]",
+    "--admin-token=[redacted]",
+    "--workers=2",
+    "--admin-token",
+  ]);
 });
 
 test("a token that is too short or cannot be sent is refused, and not printed", () => {

@@ -106,15 +106,16 @@ export function rootedAt(profile: Profile, keys: readonly string[]): Profile {
 /**
  * What `later` has more than `earlier`, stack by stack; below zero where it has less. What did not change is left out. The
  * time and duration are those of `later`.
+ * @param scale what `earlier` counts, for example 0.5 if it lasted twice as long.
  * @throws if their sample types differ.
  */
-export function difference(later: Profile, earlier: Profile): Profile {
+export function difference(later: Profile, earlier: Profile, scale = 1): Profile {
   const negative = withSamples(
     earlier,
     earlier.sample.map(({ locationId, value, label }) => ({
       locationId,
       label,
-      value: value.map((each) => -signed(each)),
+      value: value.map((each) => -Math.round(signed(each) * scale)),
     })),
   );
   const sum = mergeProfiles([{ profile: later }, { profile: negative }]);

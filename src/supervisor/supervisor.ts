@@ -17,15 +17,15 @@ import { extname, join } from "node:path";
 import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
-import { formatAddress, type Config } from "../config.ts";
+import { formatAddress, redactedArguments, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
+import type { Trigger } from "../incidents/triggers.ts";
 import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
 import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
 import { ProfileRing } from "../profiling/ring.ts";
 import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
-import type { Trigger } from "../incidents/triggers.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
@@ -372,6 +372,10 @@ class Supervisor implements SlotObserver, AdminState {
   async #cut(request: CutRequest): Promise<CutAnswer> {
     if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
     return await this.#recorder.cut(request);
+  }
+
+  get commandLine(): readonly string[] {
+    return redactedArguments([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
 
   /** Every worker's answer, and this process's where it has one. */

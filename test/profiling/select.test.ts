@@ -84,6 +84,11 @@ test("a difference is what grew and, below zero, what shrank, and nothing that s
   assert.deepEqual([Number(change.timeNanos), Number(change.durationNanos)], [1_000, 2_000]);
 });
 
+test("a difference to a window that lasted longer counts that for less", () => {
+  const earlier = profile([{ ...clicks, value: [4, 39] }]);
+  assert.deepEqual(lines(difference(profile([clicks]), earlier, 0.25)), ["root>leaf 1,10 topic=clicks,worker=0"]);
+});
+
 test("a difference of a difference is exact, and survives being encoded", () => {
   const back = difference(
     decode(difference(mixed(), profile([])).encode()),
