@@ -3,7 +3,7 @@
 import type { Config } from "./config.ts";
 import type { GrpcJsOptions } from "./grpc/grpc-js.ts";
 import type { NativeOptions } from "./grpc/native/server.ts";
-import { checkTls, readTls, type TlsPaths } from "./grpc/tls-files.ts";
+import { checkTls, readTls, type TlsPaths } from "./tls/files.ts";
 import { readOpenFilesMax } from "./telemetry/process.ts";
 
 /** File descriptors of a worker that are not for clients: the spool's files, connections to brokers, the process's own. */
@@ -49,5 +49,5 @@ export function tlsMistakes(config: Config): readonly string[] {
 
 function tlsPaths({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): TlsPaths | undefined {
   if (grpcTlsCertFile === undefined || grpcTlsKeyFile === undefined) return undefined;
-  return { certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
+  return { options: "GRPC_TLS", certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
 }

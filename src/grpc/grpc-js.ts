@@ -36,8 +36,8 @@ import type {
   Status,
 } from "./server.ts";
 import { codeName } from "./status.ts";
-import type { TlsMaterial, TlsPaths } from "./tls-files.ts";
-import { TlsWatch } from "./tls-watch.ts";
+import type { TlsMaterial, TlsPaths } from "../tls/files.ts";
+import { TlsWatch } from "../tls/watch.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;
@@ -105,7 +105,8 @@ export class GrpcJsServer implements GrpcServer {
       });
     });
     if (tls !== undefined && tlsFiles !== undefined) {
-      const dependencies = { log: this.#log, metrics: this.#metrics, clock: this.#clock };
+      const expiry = this.#metrics.grpcCertificateExpiry.with();
+      const dependencies = { log: this.#log, clock: this.#clock, expiry };
       this.#tlsWatch = new TlsWatch(dependencies, tlsFiles, tls, (material) => secure?.renew(material));
     }
     this.#log.info({ host, port: this.#port, server: "grpc-js", tls: tls !== undefined }, "gRPC listens");

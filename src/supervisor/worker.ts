@@ -31,8 +31,8 @@ import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 import { type Inspections, type Question, versions } from "./inspection.ts";
+import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 

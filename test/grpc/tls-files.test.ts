@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { rmSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
-import { checkTls, type TlsMaterial, type TlsPaths } from "../../src/grpc/tls-files.ts";
-import { TlsWatch } from "../../src/grpc/tls-watch.ts";
+import { checkTls, type TlsMaterial, type TlsPaths } from "../../src/tls/files.ts";
+import { TlsWatch } from "../../src/tls/watch.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { certificate } from "../support/certificate.ts";
@@ -18,6 +18,7 @@ const OTHER = certificate({ issuer: CA });
 
 function write(files: Files, cert: string, key: string, clientCa?: string): TlsPaths {
   return {
+    options: "GRPC_TLS",
     certFile: files.write("cert.pem", cert),
     keyFile: files.write("key.pem", key),
     clientCaFile: clientCa === undefined ? undefined : files.write("ca.pem", clientCa),
@@ -63,7 +64,12 @@ test("every mistake is one line that begins with the option and says what to giv
   assert.deepEqual(mistakes(files, write(files, ONE.cert, privateKey)), [
     "GRPC_TLS_KEY_FILE: the key in key.pem is encrypted; give one without a passphrase",
   ]);
-  const missing = { certFile: `${files.directory}/no.pem`, keyFile: files.directory, clientCaFile: undefined };
+  const missing: TlsPaths = {
+    options: "GRPC_TLS",
+    certFile: `${files.directory}/no.pem`,
+    keyFile: files.directory,
+    clientCaFile: undefined,
+  };
   const [noCert, noKey] = mistakes(files, missing);
   assert.match(
     noCert ?? "",
@@ -80,7 +86,12 @@ function watch(paths: TlsPaths, material: TlsMaterial, clock = new FakeClock(Dat
   const log = { info: write("info"), warn: write("warn") } as unknown as Logger;
   const metrics = createMetrics();
   const used: TlsMaterial[] = [];
-  const watched = new TlsWatch({ log, metrics, clock }, paths, material, (changed) => used.push(changed));
+  const watched = new TlsWatch(
+    { log, clock, expiry: metrics.grpcCertificateExpiry.with() },
+    paths,
+    material,
+    (changed) => used.push(changed),
+  );
   return { clock, lines, used, watched, expiry: metrics.grpcCertificateExpiry.with() };
 }
 
@@ -90,7 +101,7 @@ test("a symbolic link that is swapped is noticed, as Kubernetes swaps its secret
   const certFile = `${files.directory}/link.pem`;
   symlinkSync(files.write("one.pem", ONE.cert), certFile);
   const { clock, used, watched } = watch(
-    { certFile, keyFile, clientCaFile: undefined },
+    { options: "GRPC_TLS", certFile, keyFile, clientCaFile: undefined },
     { ...ONE, clientCa: undefined },
   );
   clock.advance(120_000);

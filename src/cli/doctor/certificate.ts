@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { connect } from "node:tls";
 import type { Config } from "../../config.ts";
-import { certificatesOf } from "../../grpc/certificates.ts";
+import { certificatesOf } from "../../tls/certificates.ts";
 import { tlsMistakes } from "../../grpc-options.ts";
 import { reachable } from "../address.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";

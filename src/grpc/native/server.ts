@@ -10,8 +10,8 @@ import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
 import type { CallersState, GrpcServer, Method } from "../server.ts";
-import type { TlsPaths } from "../tls-files.ts";
-import { TlsWatch } from "../tls-watch.ts";
+import type { TlsPaths } from "../../tls/files.ts";
+import { TlsWatch } from "../../tls/watch.ts";
 import type { CallLimits } from "./call-context.ts";
 import { callersOf } from "./callers.ts";
 import { Calls } from "./calls.ts";
@@ -79,7 +79,9 @@ export class NativeServer implements GrpcServer {
       throw bindError(host, port, thrown);
     }
     if (tls !== undefined && tlsFiles !== undefined) {
-      this.#tlsWatch = new TlsWatch(this.#dependencies, tlsFiles, tls, (material) => this.#http2.setTls(material));
+      const { log, metrics, clock } = this.#dependencies;
+      const dependencies = { log, clock, expiry: metrics.grpcCertificateExpiry.with() };
+      this.#tlsWatch = new TlsWatch(dependencies, tlsFiles, tls, (material) => this.#http2.setTls(material));
     }
     this.#dependencies.log.info({ ...this.address, server: "native", tls: tls !== undefined }, "gRPC listens");
   }

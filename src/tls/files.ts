@@ -1,4 +1,4 @@
-// The gRPC port's certificate, key and client authorities: PEM files, checked before they are used.
+// A port's certificate, key and client authorities: PEM files, checked before they are used.
 //
 // Every mistake is told with the option that it is about and what to give instead. What OpenSSL says of them ("no start line",
 // "DECODER routines::unsupported") tells neither, and of a file of authorities it says nothing at all: it takes one that holds
@@ -9,7 +9,11 @@ import { createSecureContext } from "node:tls";
 import { Code, IngestError } from "../errors.ts";
 import { certificatesOf, privateKeyOf } from "./certificates.ts";
 
+/** What the options that name a port's files begin with. */
+export type TlsOptionPrefix = "GRPC_TLS" | "ADMIN_TLS";
+
 export interface TlsPaths {
+  readonly options: TlsOptionPrefix;
   readonly certFile: string;
   readonly keyFile: string;
   /** Undefined: clients need no certificate. */
@@ -28,18 +32,21 @@ export type TlsChecked =
   | { readonly ok: false; readonly errors: readonly string[] };
 
 /** Reads the files. @returns what is in them, or all mistakes, one line each, that begin with the option's name. */
-export function checkTls({ certFile, keyFile, clientCaFile }: TlsPaths): TlsChecked {
+export function checkTls({ options, certFile, keyFile, clientCaFile }: TlsPaths): TlsChecked {
+  const certOption = `${options}_CERT_FILE`;
+  const keyOption = `${options}_KEY_FILE`;
+  const clientCaOption = `${options}_CLIENT_CA_FILE`;
   const errors: string[] = [];
-  const cert = readFile("GRPC_TLS_CERT_FILE", certFile, errors);
-  const key = readFile("GRPC_TLS_KEY_FILE", keyFile, errors);
-  const clientCa = clientCaFile === undefined ? undefined : readFile("GRPC_TLS_CLIENT_CA_FILE", clientCaFile, errors);
-  if (cert !== undefined) errors.push(...certificateMistakes("GRPC_TLS_CERT_FILE", certFile, cert));
-  if (key !== undefined) errors.push(...keyMistakes(keyFile, key));
+  const cert = readFile(certOption, certFile, errors);
+  const key = readFile(keyOption, keyFile, errors);
+  const clientCa = clientCaFile === undefined ? undefined : readFile(clientCaOption, clientCaFile, errors);
+  if (cert !== undefined) errors.push(...certificateMistakes(certOption, certFile, cert));
+  if (key !== undefined) errors.push(...keyMistakes(keyOption, keyFile, key));
   if (clientCaFile !== undefined && clientCa !== undefined)
-    errors.push(...certificateMistakes("GRPC_TLS_CLIENT_CA_FILE", clientCaFile, clientCa));
+    errors.push(...certificateMistakes(clientCaOption, clientCaFile, clientCa));
   if (errors.length > 0 || cert === undefined || key === undefined) return { ok: false, errors };
   if (!certificatesOf(cert)[0]!.checkPrivateKey(privateKeyOf(key))) {
-    const mistake = `GRPC_TLS_KEY_FILE: ${keyFile} is not the key of the first certificate in ${certFile}; give files that belong together, the service's certificate before those of its authorities`;
+    const mistake = `${keyOption}: ${keyFile} is not the key of the first certificate in ${certFile}; give files that belong together, the service's certificate before those of its authorities`;
     return { ok: false, errors: [mistake] };
   }
   try {
@@ -48,7 +55,7 @@ export function checkTls({ certFile, keyFile, clientCaFile }: TlsPaths): TlsChec
     // For example a key that is too short for OpenSSL's security level.
     return {
       ok: false,
-      errors: [`GRPC_TLS_CERT_FILE: ${certFile} cannot be used: ${messageOf(thrown)}; give another`],
+      errors: [`${certOption}: ${certFile} cannot be used: ${messageOf(thrown)}; give another`],
     };
   }
   return { ok: true, material: { cert, key, clientCa } };
@@ -79,17 +86,15 @@ function certificateMistakes(option: string, file: string, pem: string): string[
   }
 }
 
-function keyMistakes(file: string, pem: string): string[] {
+function keyMistakes(option: string, file: string, pem: string): string[] {
   const right = "give a PEM file with -----BEGIN PRIVATE KEY-----";
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem))
-    return [`GRPC_TLS_KEY_FILE: there is no key in ${file}; ${right}`];
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return [`${option}: there is no key in ${file}; ${right}`];
   try {
     privateKeyOf(pem);
     return [];
   } catch (thrown) {
-    if (pem.includes("ENCRYPTED"))
-      return [`GRPC_TLS_KEY_FILE: the key in ${file} is encrypted; give one without a passphrase`];
-    return [`GRPC_TLS_KEY_FILE: the key in ${file} cannot be read: ${messageOf(thrown)}; ${right}`];
+    if (pem.includes("ENCRYPTED")) return [`${option}: the key in ${file} is encrypted; give one without a passphrase`];
+    return [`${option}: the key in ${file} cannot be read: ${messageOf(thrown)}; ${right}`];
   }
 }
 

@@ -7,22 +7,22 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
 import { expiryMs } from "./certificates.ts";
-import { readTls, type TlsMaterial, type TlsPaths } from "./tls-files.ts";
+import { readTls, type TlsMaterial, type TlsPaths } from "./files.ts";
 
 const LOOK_MS = 60_000;
 
 export interface TlsWatchDependencies {
   readonly log: Logger;
-  readonly metrics: Metrics;
   readonly clock: Clock;
+  /** Told when the certificate in use expires, in seconds since the epoch. */
+  readonly expiry?: { set(seconds: number): void };
 }
 
 /** Tells of new files, for as long as it is not stopped. What cannot be used is logged, and what was there stays in use. */
 export class TlsWatch {
   readonly #log: Logger;
-  readonly #metrics: Metrics;
+  readonly #expiry: TlsWatchDependencies["expiry"];
   readonly #clock: Clock;
   readonly #paths: TlsPaths;
   readonly #onChange: (material: TlsMaterial) => void;
@@ -31,13 +31,13 @@ export class TlsWatch {
 
   /** @param material what is in use. */
   constructor(
-    { log, metrics, clock }: TlsWatchDependencies,
+    { log, clock, expiry }: TlsWatchDependencies,
     paths: TlsPaths,
     material: TlsMaterial,
     onChange: (material: TlsMaterial) => void,
   ) {
     this.#log = log;
-    this.#metrics = metrics;
+    this.#expiry = expiry;
     this.#clock = clock;
     this.#paths = paths;
     this.#material = material;
@@ -77,7 +77,7 @@ export class TlsWatch {
 
   #tellExpiry(): void {
     const endsMs = expiryMs(this.#material.cert);
-    this.#metrics.grpcCertificateExpiry.with().set(endsMs / 1000);
+    this.#expiry?.set(endsMs / 1000);
     if (endsMs <= this.#clock.now())
       this.#log.warn({ certFile: this.#paths.certFile, since: new Date(endsMs) }, "the certificate has expired");
   }
