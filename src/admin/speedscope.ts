@@ -6,7 +6,7 @@
 // is fetched from this port or not at all. Only files of the package's dist/release are served, and only those that were there
 // at the start, by their names: no path of a request is ever joined to a directory.
 //
-// `style-src 'unsafe-inline'`: its components write their styles into a <style> element of their own.
+// `script-src 'wasm-unsafe-eval'`: it compiles WebAssembly (and only that; no text becomes script). `style-src 'unsafe-inline'`: its components write their styles into a <style> element of their own.
 
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ export const SPEEDSCOPE_PATH = "/debug/speedscope/";
 
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
-  "script-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self'",
   "font-src 'self'",
