@@ -119,7 +119,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH, call.peer);
+    this.origin = shared.attribution.origin(PUBLISH, call.peerIdentity ?? call.peer);
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
     shared.calls.add(this);
   }
@@ -193,7 +193,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peer);
+    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peerIdentity ?? call.peer);
     const flow = {
       pause: () => {
         this.#heldBySession = true;

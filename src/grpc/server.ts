@@ -21,6 +21,8 @@ export interface Status {
 export interface ServerCall {
   /** The client's address, for example `127.0.0.1:53124`. */
   readonly peer: string;
+  /** The name in the client's verified certificate; undefined without one, or where the server cannot tell. */
+  readonly peerIdentity?: string | undefined;
   /** The first value of a request header, by lower-case name. */
   header(name: string): string | undefined;
   /** The first value of a request header whose name ends in `-bin`. */

@@ -169,7 +169,8 @@ class Supervisor implements SlotObserver, AdminState {
     await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    await this.#recorder?.stop();
+    // What never ran may have been started on the directory of a service that does.
+    await this.#recorder?.stop(this.#neverReady.size === 0);
     await this.#ring?.stop();
     this.#metrics.stop();
     await this.#timeline.stop();

@@ -108,11 +108,13 @@ class WorkerProcess {
   }
 
   async #live(service: Service, log: Logger): Promise<ExitCode> {
+    let exitCode: ExitCode = ExitCode.INTERNAL;
     try {
-      return await this.#serve(service, log);
+      return (exitCode = await this.#serve(service, log));
     } finally {
       await service.dispose();
-      await this.#recorder?.stop();
+      // What cannot start may have been started on the directory of a service that runs.
+      await this.#recorder?.stop(exitCode !== ExitCode.START_FAILED);
     }
   }
 

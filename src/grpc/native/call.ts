@@ -48,6 +48,10 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     return this.stream.peer;
   }
 
+  get peerIdentity(): string | undefined {
+    return this.stream.peerIdentity;
+  }
+
   header(name: string): string | undefined {
     return asciiValue(this.#headers, name);
   }
