@@ -66,6 +66,7 @@ test("what comes from outside is shown as text", async (t) => {
     assert.doesNotMatch(text, /<img|<b>/);
     assert.match(text, /&lt;img src=x onerror=&quot;alert\(1\)&quot;&gt;/);
   }
+  assert.match((await get(`/debug/incidents/${id}`, HTML)).text, /<td>worker 1<\/td>\s*<td>info<\/td>/);
   assert.match((await get(`/debug/incidents/${id}`, HTML)).text, /&lt;script&gt;alert\(1\)&lt;\/script&gt;/);
 });
 
