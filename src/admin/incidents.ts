@@ -12,16 +12,17 @@
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { readView, renditionOf } from "./incident-profile.ts";
+import { isProfile, profileOf, readBundleView } from "./incident-profile.ts";
+import type { Query } from "./parameters.ts";
 import { INCIDENTS_PATH } from "./paths.ts";
+import { pprofErrors } from "./pprof.ts";
+import { sendProfile } from "./profile-view.ts";
 import { sendPage, stylesheetRoute } from "./pages/document.ts";
 import { incidentListPage } from "./pages/incident-list.ts";
 import { incidentPage } from "./pages/incident-page.ts";
 import type { AdminState } from "./state.ts";
 
 const WHY_LENGTH_MAX = 200;
-/** How the name of a profile ends. */
-const PROFILE = ".pb.gz";
 const WHY_DEFAULT = "somebody asked for it";
 
 const TYPES: readonly (readonly [ending: string, type: string])[] = [
@@ -66,27 +67,21 @@ async function fileOf(state: AdminState, id: string, name: string): Promise<Buff
   return path === undefined ? undefined : await readFile(path).catch(() => undefined);
 }
 
-/** A profile as another view of it, which viewers and differences need. */
-async function sendRendition(
+/** A profile in another view, which viewers and differences need. */
+async function sendView(
   state: AdminState,
+  request: FastifyRequest,
   reply: FastifyReply,
   { id, name }: { readonly id: string; readonly name: string },
-  query: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const view = readView(query);
-  if (typeof view === "string") {
-    await fail(reply, 400, view);
-    return;
-  }
-  const { base: baseName } = view;
+  const view = readBundleView(request.query as Query);
   const bytes = await fileOf(state, id, name);
-  const base = baseName?.endsWith(PROFILE) ? await fileOf(state, id, baseName) : undefined;
-  if (bytes === undefined || (baseName !== undefined && base === undefined)) {
+  const base = view.base === undefined ? undefined : await fileOf(state, id, view.base);
+  if (bytes === undefined || (view.base !== undefined && base === undefined)) {
     await fail(reply, 404, "there is no such profile of an incident; /debug/incidents lists them");
     return;
   }
-  const { type, body } = await renditionOf(name, bytes, base, view);
-  await reply.type(type).header("x-content-type-options", "nosniff").send(body);
+  await sendProfile(request, reply, await profileOf(bytes, base, view), view, name.replace(/\..*$/, ""));
 }
 
 /** Browsers name HTML; whoever takes anything, as curl does, gets what programs read. */
@@ -108,6 +103,7 @@ async function sendArchive(state: AdminState, reply: FastifyReply, id: string): 
 
 export function incidentRoutes(app: FastifyInstance, state: AdminState): void {
   void app.register(async (routes) => {
+    pprofErrors(routes);
     stylesheetRoute(routes);
     routes.get(`${INCIDENTS_PATH}/`, async (_request, reply) => {
       await reply.redirect(INCIDENTS_PATH);
@@ -129,11 +125,12 @@ export function incidentRoutes(app: FastifyInstance, state: AdminState): void {
         await sendPage(reply, await incidentPage(incident, async (name) => await fileOf(state, id, name)));
       else await reply.send(incident);
     });
-    routes.get<{ Params: { readonly id: string; readonly name: string }; Querystring: Record<string, unknown> }>(
+    routes.get<{ Params: { readonly id: string; readonly name: string } }>(
       `${INCIDENTS_PATH}/:id/files/:name`,
-      async ({ params, query }, reply) => {
-        const { id, name } = params;
-        if (name.endsWith(PROFILE) && Object.keys(query).length > 0) await sendRendition(state, reply, params, query);
+      async (request, reply) => {
+        const { id, name } = request.params;
+        const isView = isProfile(name) && Object.keys(request.query as Query).length > 0;
+        if (isView) await sendView(state, request, reply, request.params);
         else await sendFile(state, reply, id, name);
       },
     );

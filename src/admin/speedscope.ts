@@ -6,7 +6,8 @@
 // is fetched from this port or not at all. Only files of the package's dist/release are served, and only those that were there
 // at the start, by their names: no path of a request is ever joined to a directory.
 //
-// `style-src 'unsafe-inline'`: its components write their styles into a <style> element of their own.
+// What the policy allows beside the app's own files is what it cannot start without: one <style> element, empty, which it fills
+// through the object model (the hash is that of nothing), and compiling WebAssembly, for a demangler of C++ names.
 
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -16,10 +17,11 @@ import type { FastifyInstance } from "fastify";
 
 export const SPEEDSCOPE_PATH = "/debug/speedscope/";
 
+const EMPTY_STYLE = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  `style-src 'self' '${EMPTY_STYLE}'`,
   "img-src 'self'",
   "font-src 'self'",
   "connect-src 'self'",

@@ -92,8 +92,14 @@ const history = (): string => {
 };
 
 const LOG = [
-  { level: "info", time: "2026-03-01T10:06:00.000Z", name: "worker", worker: "1", msg: "ready", port: 50051 },
-  { level: 40, time: AT_MS, name: "supervisor", msg: "an incident is recorded", reason: "<script>alert(1)</script>" },
+  { level: "info", time: "2026-03-01T10:06:00.000Z", process: "worker 1", msg: "ready", port: 50051 },
+  {
+    level: 40,
+    time: AT_MS,
+    process: "supervisor",
+    msg: "an incident is recorded",
+    reason: "<script>alert(1)</script>",
+  },
 ];
 
 const thread = (name: string, tid: number, cpuUserSeconds: number) => ({

@@ -48,10 +48,10 @@ function row(line: string): Html {
       <td class="code">${line}</td>
     </tr>`;
   }
-  const { time, level, name, worker, msg, pid: _pid, hostname: _hostname, ...rest } = fields;
+  const { time, level, process, msg, pid: _pid, ...rest } = fields;
   const at = new Date(typeof time === "number" || typeof time === "string" ? time : Number.NaN);
   const when = Number.isNaN(at.getTime()) ? "" : at.toISOString().slice(11, 23);
-  const who = textOf(name ?? worker);
+  const who = textOf(process);
   const more = Object.keys(rest).length === 0 ? "" : JSON.stringify(rest);
   return html`<tr>
     <td class="time">${when}</td>
