@@ -23,6 +23,7 @@ import type { ProfileSource } from "../profiling/collect.ts";
 import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { PRICES, SLOW_PRICES } from "../telemetry/history-reader.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
@@ -119,7 +120,12 @@ class Supervisor implements SlotObserver, AdminState {
         own: this.#metrics.own,
         onTrigger: (trigger) => this.#triggered(trigger),
       },
-      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+      {
+        dataDir: config.dataDir,
+        triggers: config.incidentTriggers,
+        supervisor: SUPERVISOR,
+        prices: config.grpcServer === "native" && config.kafkaClient === "direct" ? PRICES : SLOW_PRICES,
+      },
     );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
