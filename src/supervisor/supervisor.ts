@@ -28,6 +28,7 @@ import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { PRICES, SLOW_PRICES } from "../telemetry/history-reader.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { openAdminPort } from "./admin-port.ts";
@@ -126,7 +127,12 @@ class Supervisor implements SlotObserver, AdminState {
         own: this.#metrics.own,
         onTrigger: (trigger) => this.#triggered(trigger),
       },
-      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+      {
+        dataDir: config.dataDir,
+        triggers: config.incidentTriggers,
+        supervisor: SUPERVISOR,
+        prices: config.grpcServer === "native" && config.kafkaClient === "direct" ? PRICES : SLOW_PRICES,
+      },
     );
     this.#incidents = new ServiceIncidents({
       config,

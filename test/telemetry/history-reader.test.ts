@@ -73,6 +73,19 @@ test("a quantile is interpolated within its bucket, and never beyond the last bo
   assert.ok(Number.isNaN(quantile(0.99, counts.fill(0))));
 });
 
+test("work is priced, so that CPU which it explains can be told from other", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source, { batch: 1, event: 0.1, byte: 0.01, call: 2, connection: 5 });
+  reader.read(1_000);
+  metrics.set("sluice_batches_total", [["OK"], 2]);
+  metrics.set("sluice_events_received_total", [["t"], 10]);
+  metrics.set("sluice_events_forwarded_total", [["t"], 20]);
+  metrics.set("sluice_publish_bytes_total", [[], 100]);
+  metrics.set("sluice_grpc_calls_total", [["Publish", "OK"], 3]);
+  metrics.set("sluice_grpc_connections_opened_total", [[], 1]);
+  assert.equal(reader.read(2_000).cpuOfLoad, 2 + 1 + 2 + 1 + 6 + 5);
+});
+
 test("the error ratio is the larger share: of batches that were refused, or of events that failed", () => {
   const metrics = new Metrics();
   const reader = new HistoryReader(metrics.source);
