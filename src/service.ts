@@ -38,6 +38,7 @@ import { type FileSystem, nodeFileSystem } from "./spool/file-system.ts";
 import { Forwarder } from "./spool/forwarder.ts";
 import type { SpoolDependencies } from "./spool/segment-log.ts";
 import { Spool } from "./spool/spool.ts";
+import { type Attribution, noAttribution } from "./telemetry/attribution.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 
@@ -75,6 +76,8 @@ export interface ServiceOptions {
   /** Its slot, from 0 to WORKERS - 1; the slot's spool directory is its own. */
   readonly workerIndex: number;
   readonly log: Logger;
+  /** Labels the samples of a profiler, if there is one. */
+  readonly attribution?: Attribution;
   /** Replaced where faults are simulated. */
   readonly environment?: Environment;
 }
@@ -109,6 +112,7 @@ class WorkerService implements Service {
   readonly #config: Config;
   readonly #workerIndex: number;
   readonly #log: Logger;
+  readonly #attribution: Attribution;
   readonly #environment: Environment;
   /** In the order of their start. */
   readonly #started: Component[] = [];
@@ -124,10 +128,17 @@ class WorkerService implements Service {
   #ledgerCheck: LedgerCheck | undefined;
   #draining = false;
 
-  constructor({ config, workerIndex, log, environment = realEnvironment }: ServiceOptions) {
+  constructor({
+    config,
+    workerIndex,
+    log,
+    attribution = noAttribution,
+    environment = realEnvironment,
+  }: ServiceOptions) {
     this.#config = config;
     this.#workerIndex = workerIndex;
     this.#log = log;
+    this.#attribution = attribution;
     this.#environment = environment;
     const { clock, fs } = environment;
     this.#spoolDependencies = { log, metrics: this.metrics, clock, fs };
@@ -164,7 +175,12 @@ class WorkerService implements Service {
     this.#pipeline = this.#createPipeline(spool);
     this.#startLedgerCheck(spool, this.#pipeline);
     const { clock, createServer } = this.#environment;
-    this.#eventIngest = new EventIngest({ pipeline: this.#pipeline, metrics: this.metrics, clock });
+    this.#eventIngest = new EventIngest({
+      pipeline: this.#pipeline,
+      metrics: this.metrics,
+      clock,
+      attribution: this.#attribution,
+    });
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
     const methods = [...this.#eventIngest.methods, ...this.#healthService.methods, ...reflection.methods];
@@ -293,6 +309,7 @@ class WorkerService implements Service {
         metrics: this.metrics,
         clock,
         random,
+        attribution: this.#attribution,
       },
       {
         bytesMax: config.admittedBytesMax,

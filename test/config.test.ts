@@ -67,6 +67,12 @@ test("without anything set, the service listens on loopback and keeps events in 
     drainTimeoutMs: 20_000,
     spoolBytesMax: 10 * 1024 ** 3,
     spoolSegmentBytes: 64 * 1024 ** 2,
+    incidentsMax: 20,
+    incidentsBytesMax: 256 * 1024 ** 2,
+    watchdogTimeoutMs: 5_000,
+    profiling: true,
+    profileAgeMaxMs: 900_000,
+    profileBytesMax: 64 * 1024 ** 2,
   });
 });
 

@@ -3,17 +3,21 @@
 // Without a `worker` parameter a profile is that of all processes, merged; each sample carries the label `worker`. Errors are
 // text with X-Go-Pprof: 1, which makes `go tool pprof` show them.
 
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { CaptureError, collectProfile, type CaptureRequest } from "../profiling/collect.ts";
+import { CaptureError, type CaptureRequest } from "../profiling/collect.ts";
 import { isLoopback } from "./loopback.ts";
 import { htmlPage } from "./page.ts";
 import type { AdminState } from "./state.ts";
 
 /** What `go tool pprof http://host:port` waits for. */
 const SECONDS_DEFAULT = 30;
-/** A window's slices stay in each worker's memory until it ends. */
+/** A client may not wait for as long as it likes. */
 const SECONDS_MAX = 300;
 const CAPTURES_MAX = 16;
+
+const gzipAsync = promisify(gzip);
 
 const INDEX = htmlPage(
   "/debug/pprof/",
@@ -47,13 +51,9 @@ function parseSeconds(text: string | undefined): number {
   throw new BadParameter(`seconds: ${JSON.stringify(text)} is not a whole number from 1 to ${SECONDS_MAX}`);
 }
 
-function selectSources(state: AdminState, worker: string | undefined) {
-  const sources = state.sources();
-  if (worker === undefined) return sources;
-  const selected = sources.filter(({ name }) => name === worker);
-  if (selected.length > 0) return selected;
-  const names = sources.map(({ name }) => name).join(", ");
-  throw new BadParameter(`worker: ${JSON.stringify(worker)} is none of ${names}`);
+function checkWorker({ profiled }: AdminState, worker: string | undefined): void {
+  if (worker === undefined || profiled.includes(worker)) return;
+  throw new BadParameter(`worker: ${JSON.stringify(worker)} is none of ${profiled.join(", ")}`);
 }
 
 async function fail(reply: FastifyReply, code: number, message: string): Promise<void> {
@@ -63,15 +63,15 @@ async function fail(reply: FastifyReply, code: number, message: string): Promise
 export function pprofRoutes(app: FastifyInstance, state: AdminState): void {
   let captures = 0;
 
-  async function capture(reply: FastifyReply, worker: string | undefined, request: CaptureRequest): Promise<void> {
-    const sources = selectSources(state, worker);
+  async function capture(reply: FastifyReply, request: CaptureRequest): Promise<void> {
+    checkWorker(state, request.worker);
     if (captures >= CAPTURES_MAX) {
       await fail(reply, 429, `${CAPTURES_MAX} profiles are being taken; try again when one has ended`);
       return;
     }
     captures += 1;
     try {
-      const profile = await collectProfile(sources, request);
+      const profile = await gzipAsync((await state.profile(request)).encode());
       const name = request.kind === "cpu" ? "profile" : "heap";
       await reply
         .type("application/octet-stream")
@@ -106,11 +106,11 @@ export function pprofRoutes(app: FastifyInstance, state: AdminState): void {
     });
     debug.get<{ Querystring: Query }>("/debug/pprof/profile", async (request, reply) => {
       const { seconds, worker } = parameters(request.query, ["seconds", "worker"]);
-      await capture(reply, worker, { kind: "cpu", seconds: parseSeconds(seconds) });
+      await capture(reply, { kind: "cpu", seconds: parseSeconds(seconds), worker });
     });
     debug.get<{ Querystring: Query }>("/debug/pprof/heap", async (request, reply) => {
       const { worker } = parameters(request.query, ["worker"]);
-      await capture(reply, worker, { kind: "heap" });
+      await capture(reply, { kind: "heap", worker });
     });
     debug.get("/debug/pprof/cmdline", async (_request, reply) => {
       const line = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];

@@ -1,12 +1,13 @@
 // The admin port: metrics, health, profiles and a page that lists them. It answers when ingest does not.
 //
-// Everything is GET, so that nothing here changes anything, but for one route (dead-letters.ts). Errors are text for the person who typed the URL. Profiles show
+// Everything is GET, so that nothing here changes anything, but for two routes (dead-letters.ts, incidents.ts). Errors are text for the person who typed the URL. Profiles show
 // the code's insides and cost time to take, so they are answered to loopback peers only; metrics and health are for everybody
 // who reaches the port.
 
 import fastify, { type FastifyInstance } from "fastify";
 import { deadLetterRoutes, DROP_PATH } from "./dead-letters.ts";
 import { healthRoutes } from "./health.ts";
+import { incidentRoutes, INCIDENTS_PATH } from "./incidents.ts";
 import { metricsRoute } from "./metrics.ts";
 import { page } from "./page.ts";
 import { pprofRoutes } from "./pprof.ts";
@@ -34,7 +35,9 @@ export class AdminServer {
       exposeHeadRoutes: false,
     });
     this.#app.addHook("onRequest", async (request, reply) => {
-      if (request.method === "GET" || (request.method === "POST" && request.url === DROP_PATH)) return;
+      if (request.method === "GET") return;
+      const [path] = request.url.split("?");
+      if (request.method === "POST" && (request.url === DROP_PATH || path === INCIDENTS_PATH)) return;
       await reply.code(405).header("allow", "GET").type("text/plain; charset=utf-8").send("only GET is served here\n");
     });
     this.#app.setNotFoundHandler(async (_request, reply) => {
@@ -51,6 +54,7 @@ export class AdminServer {
     healthRoutes(this.#app, state);
     pprofRoutes(this.#app, state);
     deadLetterRoutes(this.#app, state);
+    incidentRoutes(this.#app, state);
   }
 
   /** Resolves with where it listens. Rejects with the operating system's error, for example EADDRINUSE. */

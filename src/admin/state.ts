@@ -1,6 +1,9 @@
 // What the admin port shows and does, as callbacks: it knows nothing of how the processes are run.
 
-import type { ProfileSource } from "../profiling/collect.ts";
+import type { Readable } from "node:stream";
+import type { Incident } from "../incidents/incident.ts";
+import type { Profile } from "pprof-format";
+import type { CaptureRequest } from "../profiling/collect.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -38,13 +41,28 @@ export interface LettersDropped {
   readonly problems: readonly string[];
 }
 
-export interface AdminState {
+/** The incidents that were recorded, and that can be. */
+export interface IncidentState {
+  /** The newest first. */
+  incidents(): readonly Incident[];
+  incident(id: string): Incident | undefined;
+  /** The path of a file of an incident; undefined if there is none of that name. */
+  incidentFile(id: string, name: string): string | undefined;
+  /** All files of an incident as a gzipped tar. */
+  incidentArchive(id: string): Promise<Readable | undefined>;
+  /** Records an incident now. Undefined if one is being recorded because somebody asked for it. */
+  forceIncident(why: string): Promise<Incident | undefined>;
+}
+
+export interface AdminState extends IncidentState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
   /** Sums over workers, by topic. */
   ledger(): ReadonlyMap<string, Ledger>;
   /** Every process that can be profiled, by its `worker` label. */
-  sources(): readonly ProfileSource[];
+  readonly profiled: readonly string[];
+  /** @throws CaptureError if there is nothing of any process. */
+  profile(request: CaptureRequest): Promise<Profile>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

@@ -299,6 +299,38 @@ export const OPTIONS = {
     "64MiB",
     "The size of one of the spool's files; disk is given back a file at a time.",
   ),
+
+  incidentsMax: option(
+    "INCIDENTS_MAX",
+    integer(1, 10_000),
+    "20",
+    "The incidents that are kept in DATA_DIR/incidents; one more puts the oldest out.",
+  ),
+  incidentsBytesMax: option(
+    "INCIDENTS_BYTES_MAX",
+    bytes(MIB, 64 * GIB),
+    "256MiB",
+    "The bytes that they may take on disk.",
+  ),
+  watchdogTimeoutMs: option(
+    "WATCHDOG_TIMEOUT",
+    duration(1_000, HOUR),
+    "5s",
+    "How long a worker's main thread may be stuck before its stack is taken and an incident recorded.",
+  ),
+  profiling: option(
+    "PROFILING",
+    boolean,
+    "true",
+    "Samples CPU and heap of every process from its start and keeps the last while below DATA_DIR.",
+  ),
+  profileAgeMaxMs: option("PROFILE_AGE_MAX", duration(60_000, 24 * HOUR), "15m", "How long profiles are kept."),
+  profileBytesMax: option(
+    "PROFILE_BYTES_MAX",
+    bytes(MIB, 64 * GIB),
+    "64MiB",
+    "What profiles may take on disk, of all processes; the oldest go first.",
+  ),
 } as const;
 
 type Options = typeof OPTIONS;

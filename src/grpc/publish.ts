@@ -10,10 +10,14 @@ import type { Pipeline } from "../ingest/pipeline.ts";
 import { Session } from "../ingest/session.ts";
 import { type Linked, LinkedList } from "../linked-list.ts";
 import type { Counter, Gauge } from "../telemetry/instruments.ts";
+import { type Attribution, noAttribution, type Origin } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
 import { codeName, OK, rpcStatus, statusOf } from "./status.ts";
+
+const PUBLISH = "/sluice.v1.EventIngest/Publish";
+const PUBLISH_STREAM = "/sluice.v1.EventIngest/PublishStream";
 
 /** A stream whose client has not taken this much of its answers is not read any further, in bytes. */
 const UNSENT_BYTES_MAX = 1 << 20;
@@ -34,10 +38,12 @@ export interface EventIngestDependencies {
   readonly pipeline: Pipeline;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly attribution?: Attribution;
 }
 
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
+  readonly attribution: Attribution;
   readonly answered: Counter;
   readonly receivedBytes: Counter;
   readonly openStreams: Gauge;
@@ -55,9 +61,10 @@ export class EventIngest {
   #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
-    const { metrics } = dependencies;
+    const { metrics, attribution = noAttribution } = dependencies;
     this.#shared = {
       ...dependencies,
+      attribution,
       answered: metrics.batches.with("OK"),
       receivedBytes: metrics.publishBytes.with(),
       openStreams: metrics.grpcStreams.with(),
@@ -65,13 +72,13 @@ export class EventIngest {
     };
     this.methods = [
       {
-        path: "/sluice.v1.EventIngest/Publish",
+        path: PUBLISH,
         requestStream: false,
         responseStream: false,
         open: (call) => new UnaryCall(call, this.#shared),
       },
       {
-        path: "/sluice.v1.EventIngest/PublishStream",
+        path: PUBLISH_STREAM,
         requestStream: true,
         responseStream: true,
         open: (call) => this.#openStream(call),
@@ -102,6 +109,7 @@ export class EventIngest {
 class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
+  readonly origin: Origin;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -111,6 +119,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
+    this.origin = shared.attribution.origin(PUBLISH, call.peer);
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
     shared.calls.add(this);
   }
@@ -163,6 +172,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
 class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
+  readonly origin: Origin;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -183,6 +193,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
+    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peer);
     const flow = {
       pause: () => {
         this.#heldBySession = true;

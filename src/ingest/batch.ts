@@ -1,6 +1,7 @@
 // One client's batch on its way: what is settled of it, and who waits for the answer.
 
 import type { IngestError, Reason } from "../errors.ts";
+import type { Origin } from "../telemetry/attribution.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -17,6 +18,8 @@ export function durabilityLabel(durability: GivenDurability): "replicated" | "pe
 
 /** Takes the one outcome of each batch. */
 export interface Responder {
+  /** For the labels of samples. */
+  readonly origin?: Origin;
   answered(batch: Batch): void;
   refused(batch: Batch, error: IngestError): void;
 }

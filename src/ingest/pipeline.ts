@@ -9,6 +9,7 @@
 
 import type { Clock } from "../clock.ts";
 import { assert, Code, IngestError } from "../errors.ts";
+import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
 import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { COLUMN, EventIndex, INVALID_TIMESTAMP, NO_TIMESTAMP, ROW } from "../wire/publish-request.ts";
@@ -38,6 +39,7 @@ export interface PipelineDependencies {
   readonly clock: Clock;
   /** A number in [0, 1). */
   readonly random: () => number;
+  readonly attribution?: Attribution;
 }
 
 export interface PipelineOptions extends AdmissionOptions, AccumulatorsOptions {
@@ -55,12 +57,14 @@ export class Pipeline {
   readonly #accumulators: Accumulators;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #attribution: Attribution;
   readonly #index: EventIndex;
   readonly #settlement: Settlement;
   readonly #admitted: TimeHistogram;
 
   constructor(dependencies: PipelineDependencies, options: PipelineOptions) {
-    const { clock, metrics } = dependencies;
+    const { clock, metrics, attribution = noAttribution } = dependencies;
+    this.#attribution = attribution;
     this.#topics = new Topics(dependencies.topics, clock, metrics, () => this.#accumulators.sealOpen());
     this.#sinks = { 1: dependencies.replicated, 2: dependencies.persisted };
     this.defaultDurability = dependencies.replicated === undefined ? Durability.PERSISTED : Durability.REPLICATED;
@@ -70,7 +74,7 @@ export class Pipeline {
     this.#accumulators = new Accumulators(clock, metrics, options, keptBytesMax, (batch) => this.#handOver(batch));
     this.#index = new EventIndex(options.eventsMax);
     this.admission = new Admission(clock, metrics, options, dependencies.random);
-    this.#settlement = new Settlement(clock, metrics, this.admission, this.#accumulators);
+    this.#settlement = new Settlement(clock, metrics, this.admission, this.#accumulators, attribution);
     this.#admitted = metrics.stage.with("admitted");
   }
 
@@ -212,6 +216,7 @@ export class Pipeline {
     const now = this.#clock.now();
     let batchTopic = knownTopic;
     if (batchTopic !== undefined && !index.hasEventTopics) {
+      this.#markTopic(batch, batchTopic);
       batchTopic.countReceived(index.count);
       for (let event = 0; event < index.count; event++) {
         this.#append(bytes, batch, event, batchTopic, durability, now);
@@ -224,9 +229,15 @@ export class Pipeline {
         length < 0
           ? (batchTopic ??= this.#topics.afterLookup(textAt(bytes, index.topicStart, index.topicLength), durability))
           : this.#topics.afterLookup(textAt(bytes, index.rows[event * ROW + COLUMN.topicStart]!, length), durability);
+      this.#markTopic(batch, topic);
       topic.countReceived(1);
       this.#append(bytes, batch, event, topic, durability, now);
     }
+  }
+
+  #markTopic(batch: Batch, topic: Topic): void {
+    const { origin } = batch.responder;
+    if (origin !== undefined) this.#attribution.mark(origin.of(topic.label));
   }
 
   /** Checks one event and writes its record, or fails it. */
@@ -267,7 +278,9 @@ export class Pipeline {
   #handOver(batch: RecordBatch): void {
     const sink = this.#sinks[batch.accumulator.durability];
     assert(sink !== undefined, "a batch is refused before it enters an accumulator without a sink");
+    const previous = this.#attribution.enter(this.#attribution.stage("produce", batch.accumulator.topic.label));
     sink.send(batch, this.#settlement);
+    this.#attribution.leave(previous);
   }
 }
 

@@ -6,6 +6,7 @@
 import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
 import { assert, type IngestError } from "../errors.ts";
+import type { Attribution } from "../telemetry/attribution.ts";
 import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Accumulators } from "./accumulators.ts";
@@ -18,6 +19,7 @@ export class Settlement implements BatchSettler {
   readonly #admission: Admission;
   readonly #accumulators: Accumulators;
   readonly #clock: Clock;
+  readonly #attribution: Attribution;
   readonly #queued: TimeHistogram;
   readonly #produced: TimeHistogram;
   readonly #acknowledged: TimeHistogram;
@@ -25,11 +27,18 @@ export class Settlement implements BatchSettler {
   #unansweredEvents = 0;
   readonly #idle: IdleWaiters;
 
-  constructor(clock: Clock, metrics: Metrics, admission: Admission, accumulators: Accumulators) {
+  constructor(
+    clock: Clock,
+    metrics: Metrics,
+    admission: Admission,
+    accumulators: Accumulators,
+    attribution: Attribution,
+  ) {
     this.#clock = clock;
     this.#idle = new IdleWaiters(clock);
     this.#admission = admission;
     this.#accumulators = accumulators;
+    this.#attribution = attribution;
     this.#queued = metrics.stage.with("queued");
     this.#produced = metrics.stage.with("produced");
     this.#acknowledged = metrics.stage.with("acknowledged");
@@ -65,6 +74,7 @@ export class Settlement implements BatchSettler {
   stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
     const records = batch as RecordBatch;
     const { topic, partition, durability } = records.accumulator;
+    const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
     this.#settle(records, first, count, nowMs);
     topic.countStored(durability, count);
@@ -72,11 +82,13 @@ export class Settlement implements BatchSettler {
       origin.stored += to - from;
       if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
     });
+    this.#attribution.leave(previous);
   }
 
   failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
     const records = batch as RecordBatch;
     const topic = records.accumulator.topic;
+    const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
     this.#settle(records, first, count, nowMs);
     topic.countFailed(error.reason, count);
@@ -85,6 +97,7 @@ export class Settlement implements BatchSettler {
         origin.fail(records.eventIndexes[record]!, error.reason, error.message, error.retryable);
       }
     });
+    this.#attribution.leave(previous);
   }
 
   #settle(batch: RecordBatch, first: number, count: number, nowMs: number): void {

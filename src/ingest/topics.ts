@@ -30,13 +30,14 @@ export class Topic {
   readonly #metrics: Metrics;
   readonly #stored: Record<GivenDurability, Counter>;
 
-  readonly #label: string;
+  /** What its metrics are counted under. */
+  readonly label: string;
 
   constructor(info: TopicInfo, metrics: Metrics, label = info.name, error?: IngestError) {
     this.name = info.name;
     this.info = info;
     this.error = error;
-    this.#label = label;
+    this.label = label;
     this.#metrics = metrics;
     this.received = metrics.eventsReceived.with(label);
     this.inFlight = metrics.eventsInFlight.with(label);
@@ -64,7 +65,7 @@ export class Topic {
   }
 
   countFailed(reason: Reason, events: number): void {
-    this.#metrics.eventsFailed.with(this.#label, reasonLabel(reason)).inc(events);
+    this.#metrics.eventsFailed.with(this.label, reasonLabel(reason)).inc(events);
     this.inFlight.dec(events);
   }
 }

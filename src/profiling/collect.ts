@@ -1,20 +1,31 @@
-// One profile of several processes: asks all of them at once, merges what comes, and says what did not come.
+// A profile of several processes, as the supervisor answers it: cuts them all, and adds up the slices between two cuts, or
+// those of the last while.
 //
-// The processes send their slices as they are; merging is done here, in the supervisor, where time is cheap.
+// Whoever does not answer, because it is stuck or dead, is in it with what it has written; the profile's comments say so.
 
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
-import { Profile } from "pprof-format";
-import { mergeProfiles } from "./merge.ts";
+import type { Profile } from "pprof-format";
+import type { Clock } from "../clock.ts";
+import type { CutAnswer, CutRequest } from "./recorder.ts";
+import { type Span, SUPERVISOR_PROCESS, workerProcess } from "./slice.ts";
+import { addComments, EmptyWindowError, type HeldSlice, profileOf } from "./window.ts";
 
-/** What to profile: the next `seconds`, or the heap as it is. */
-export type CaptureRequest = { readonly kind: "cpu"; readonly seconds: number } | { readonly kind: "heap" };
+/** What to profile: the next `seconds`, the last `past` seconds, or the heap as it is. */
+export type CaptureRequest = (
+  | { readonly kind: "cpu"; readonly seconds: number }
+  | { readonly kind: "cpu"; readonly past: number }
+  | { readonly kind: "heap" }
+) & {
+  /** The value of the label `worker`; all of them if it is missing. */
+  readonly worker?: string | undefined;
+  /** Only samples with this label, as `topic:clicks`. */
+  readonly label?: string | undefined;
+};
 
-export interface ProfileSource {
+export interface ProfiledProcess {
   /** The value of the `worker` label. */
   readonly name: string;
-  /** Encoded profiles that follow each other in time. Rejects with a message for people. */
-  capture(request: CaptureRequest): Promise<readonly Uint8Array[]>;
+  /** Rejects with a message for people. */
+  cut(request: CutRequest): Promise<CutAnswer>;
 }
 
 /** No process gave a profile. */
@@ -22,36 +33,118 @@ export class CaptureError extends Error {
   override readonly name = "CaptureError";
 }
 
-const gzipAsync = promisify(gzip);
+/** How old the heap profile of a process that does not answer may be; one is taken each minute. */
+const HEAP_AGE_MAX_MS = 90_000;
 
-/**
- * The merged profile of the sources, gzipped as pprof wants it. Samples carry the label `worker`. A source that fails is
- * told in the profile's comments (`go tool pprof -comments`).
- * @throws CaptureError if every source fails.
- */
-export async function collectProfile(sources: readonly ProfileSource[], request: CaptureRequest): Promise<Buffer> {
-  const outcomes = await Promise.all(
-    sources.map(async (source) => {
-      const { name } = source;
-      try {
-        const profiles = (await source.capture(request)).map((bytes) => Profile.decode(bytes));
-        return { name, profiles, failure: undefined };
-      } catch (error) {
-        return { name, profiles: [], failure: error instanceof Error ? error.message : String(error) };
-      }
-    }),
-  );
-  const failures = outcomes.flatMap(({ name, failure }) => (failure === undefined ? [] : [`${name}: ${failure}`]));
-  if (failures.length === outcomes.length)
-    throw new CaptureError(failures.length === 0 ? "there is no process to profile" : failures.join("; "));
+interface Cuts {
+  readonly answers: ReadonlyMap<string, CutAnswer>;
+  /** Why others gave no answer, by their name. */
+  readonly failures: ReadonlyMap<string, string>;
+}
 
-  const merged = mergeProfiles(
-    outcomes.flatMap(({ name, profiles }) => profiles.map((profile) => ({ profile, labels: { worker: name } }))),
-  );
-  // The processes ran side by side, so the window is as long as the longest of them, not as their sum.
-  merged.durationNanos = Math.max(
-    ...outcomes.map(({ profiles }) => profiles.reduce((sum, { durationNanos }) => sum + Number(durationNanos), 0)),
-  );
-  for (const failure of failures) merged.comment.push(merged.stringTable.dedup(`missing: worker ${failure}`));
-  return await gzipAsync(merged.encode());
+export class ProfileCollector {
+  readonly #dir: string;
+  readonly #clock: Clock;
+  readonly #processes: () => readonly ProfiledProcess[];
+
+  /** @param dir of all processes' slices. */
+  constructor(dir: string, clock: Clock, processes: () => readonly ProfiledProcess[]) {
+    this.#dir = dir;
+    this.#clock = clock;
+    this.#processes = processes;
+  }
+
+  /** The values of the label `worker`. */
+  get names(): readonly string[] {
+    return this.#processes().map(({ name }) => name);
+  }
+
+  /**
+   * The merged profile. Samples carry the label `worker`. What is missing is told in the comments (`go tool pprof -comments`).
+   * @throws CaptureError if there is nothing of any process.
+   */
+  async take(request: CaptureRequest): Promise<Profile> {
+    const askedMs = this.#clock.now();
+    if (request.kind === "heap") {
+      const cuts = await this.#cut(request, askedMs);
+      const fromMs = askedMs - HEAP_AGE_MAX_MS;
+      return await this.#profile(request, fromMs, cuts, (_name, { atMs }) => ({ fromMs: atMs, toMs: atMs }));
+    }
+    if ("past" in request) {
+      const fromMs = askedMs - request.past * 1000;
+      const cuts = await this.#cut(request, fromMs);
+      return await this.#profile(request, fromMs, cuts, (_name, { atMs }) => ({ fromMs, toMs: atMs }));
+    }
+    const begin = await this.#cut(request, askedMs);
+    await new Promise<void>((resolve) => {
+      this.#clock.setTimeout(resolve, request.seconds * 1000);
+    });
+    const end = await this.#cut(request, askedMs);
+    const failures = new Map([...begin.failures, ...end.failures]);
+    for (const [name, { pid }] of end.answers) {
+      const before = begin.answers.get(name);
+      if (before !== undefined && before.pid !== pid)
+        failures.set(name, "its process ended, and another one runs; the last seconds of the first are missing");
+    }
+    const spans = new Map<string, Span>();
+    for (const [name, { atMs: fromMs }] of begin.answers) {
+      spans.set(name, { fromMs, toMs: end.answers.get(name)?.atMs ?? this.#clock.now() });
+    }
+    const held = { answers: end.answers, failures };
+    return await this.#profile(
+      request,
+      askedMs,
+      held,
+      (name, { atMs }) => spans.get(name) ?? { fromMs: askedMs, toMs: atMs },
+      spans,
+    );
+  }
+
+  async #profile(
+    request: CaptureRequest,
+    fromMs: number,
+    { answers, failures }: Cuts,
+    spanOf: (name: string, answer: CutAnswer) => Span,
+    known: ReadonlyMap<string, Span> = new Map(),
+  ): Promise<Profile> {
+    const spans = new Map([...known].map(([name, span]) => [processOf(name), span]));
+    const held: HeldSlice[] = [];
+    for (const [name, answer] of answers) {
+      const process = processOf(name);
+      spans.set(process, spanOf(name, answer));
+      for (const slice of answer.held) held.push({ ...slice, process });
+    }
+    const { kind, worker, label } = request;
+    const notes = [...failures].map(([name, why]) => `incomplete: worker ${name}: ${why}`);
+    const process = worker === undefined ? undefined : processOf(worker);
+    try {
+      const toMs = this.#clock.now();
+      const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, label, spans, held });
+      addComments(profile, notes);
+      return profile;
+    } catch (error) {
+      if (!(error instanceof EmptyWindowError)) throw error;
+      throw new CaptureError([error.message, ...notes].join("; "), { cause: error });
+    }
+  }
+
+  async #cut({ kind, worker }: CaptureRequest, sinceMs: number): Promise<Cuts> {
+    const answers = new Map<string, CutAnswer>();
+    const failures = new Map<string, string>();
+    const wanted = this.#processes().filter(({ name }) => worker === undefined || name === worker);
+    await Promise.all(
+      wanted.map(async (process) => {
+        try {
+          answers.set(process.name, await process.cut({ kind, sinceMs }));
+        } catch (error) {
+          failures.set(process.name, error instanceof Error ? error.message : String(error));
+        }
+      }),
+    );
+    return { answers, failures };
+  }
+}
+
+function processOf(worker: string): string {
+  return worker === SUPERVISOR_PROCESS ? worker : workerProcess(worker);
 }

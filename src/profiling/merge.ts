@@ -40,7 +40,8 @@ class Numbering<T> {
   }
 }
 
-class Merger {
+/** Adds up profiles one by one; `mergeProfiles` does it in one go. */
+export class Merger {
   readonly #strings = new StringTable();
   readonly #functions = new Numbering<FunctionInput>();
   readonly #locations = new Numbering<LocationInput>();
@@ -53,6 +54,7 @@ class Merger {
   #timeNanos = Infinity;
   #durationNanos = 0;
 
+  /** @throws if its sample types are not those of the ones before. */
   add({ profile, labels = {} }: MergeInput): void {
     const { strings } = profile.stringTable;
     const text = (index: Numeric) => strings[Number(index)] ?? "";
@@ -102,6 +104,7 @@ class Merger {
     }
   }
 
+  /** The sum so far. Nothing may be added after it. */
   result(): Profile {
     return new Profile({
       sampleType: this.#sampleType ?? [],

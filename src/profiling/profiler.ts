@@ -1,9 +1,9 @@
 // The sampling of one process: started once, when it boots, and never again.
 //
 // Rejected: starting V8's profiler when somebody asks. A start stops the event loop for about 1 ms per MB of heap, in the
-// worst minute; cutting a running profile costs a few milliseconds. So the profile is cut into slices, the last minute of
-// them stays in memory, and whoever wants a window gets the slices between two cuts. Callers may overlap: nobody waits for
-// anybody.
+// worst minute; cutting a running profile costs a few milliseconds. So the profile is cut into slices, one after the other,
+// which go to the recorder (recorder.ts), and whoever wants a window gets the slices between two cuts. Callers may overlap:
+// nobody waits for anybody.
 //
 // Invariants:
 // - Slices follow each other without gaps, each at least ten sampling intervals long. A slice with fewer than two samples
@@ -11,6 +11,7 @@
 //   Whoever asks earlier than that shares the next cut.
 // - A slice is far shorter than the profiler's buffer (2 x durationMillis / interval samples), whose overflow is silent.
 // - Lines are those of the .ts files, because stripping types keeps positions; a function's line is where it begins.
+// - Times are of the wall clock, so that slices of several processes can be put beside each other, but never go back.
 //
 // The interval is the price of idling: an idle process takes 0.6 % of a core at 10 ms, 0.35 % at 20 ms, 0.29 % at 25 ms and
 // 0.15 % at 50 ms, all for waking up, and a supervisor with two workers shall stay well under 2 % (they take 1.0 %). A cut of
@@ -18,27 +19,29 @@
 // samples a worker, and their CPU time is measured, not assumed. The supervisor does little, and samples less.
 
 import { heap, time } from "@datadog/pprof";
-import type { CaptureRequest } from "./collect.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
+import { LABEL_NAMES } from "./labels.ts";
+import type { Span } from "./slice.ts";
 
 export const WORKER_INTERVAL_MICROS = 25_000;
 export const SUPERVISOR_INTERVAL_MICROS = 50_000;
 
 const SLICE_MS = 10_000;
-const KEEP_MS = 60_000;
 const BUFFER_MS = 120_000;
 const HEAP_INTERVAL_BYTES = 2 * 1024 ** 2;
 const HEAP_STACK_DEPTH = 64;
 
-interface Slice {
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly profile: ReturnType<typeof time.stop>;
+/** What was sampled between two cuts. */
+export interface Cut extends Span {
+  /** An encoded pprof profile. */
+  readonly encoded: Uint8Array;
 }
 
 export interface ProfilerOptions {
   readonly intervalMicros: number;
   readonly clock?: Clock;
+  /** Takes each slice as soon as it is cut, in order. */
+  readonly cut: (cut: Cut) => void;
   /** Called when the library had to restart a stuck profiler. */
   readonly restarted?: () => void;
 }
@@ -48,10 +51,11 @@ export class Profiler {
   readonly #intervalMicros: number;
   readonly #sliceMinMs: number;
   readonly #clock: Clock;
+  readonly #onCut: (cut: Cut) => void;
   readonly #restarted: () => void;
-  #slices: Slice[] = [];
-  #windowStarts: number[] = [];
+  /** When the last cut was, on both clocks. */
   #cutMs = 0;
+  #cutMonotonicMs = 0;
   #timer: Timer | undefined;
   #nextCut: Promise<number> | undefined;
   #running = false;
@@ -60,6 +64,7 @@ export class Profiler {
     this.#intervalMicros = options.intervalMicros;
     this.#sliceMinMs = options.intervalMicros / 100;
     this.#clock = options.clock ?? systemClock;
+    this.#onCut = options.cut;
     this.#restarted = options.restarted ?? (() => {});
   }
 
@@ -71,63 +76,30 @@ export class Profiler {
       durationMillis: BUFFER_MS,
       withContexts: true,
       collectCpuTime: true,
-      useCPED: true,
+      // Contexts are set and taken back within one turn (labels.ts): they need not follow promises.
+      useCPED: false,
       workaroundV8Bug: false,
     });
     heap.start(HEAP_INTERVAL_BYTES, HEAP_STACK_DEPTH);
-    this.#cutMs = this.#clock.monotonic();
+    this.#cutMs = this.#clock.now();
+    this.#cutMonotonicMs = this.#clock.monotonic();
     this.#schedule();
   }
 
+  /** The last slice is cut, if it is long enough. */
   stop(): void {
     if (!this.#running) return;
+    if (this.#clock.monotonic() - this.#cutMonotonicMs >= this.#sliceMinMs) this.#cut();
     this.#running = false;
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     time.stop();
     heap.stop();
-    this.#slices = [];
   }
 
-  /**
-   * Samples of the next while, as the slices that make it up, each an encoded pprof profile. It begins with the next cut, at
-   * most ten sampling intervals from now.
-   * @param durationMs the least length of the window, in milliseconds.
-   */
-  async window(durationMs: number): Promise<Uint8Array[]> {
-    const fromMs = await this.#cutSoon();
-    this.#windowStarts.push(fromMs);
-    try {
-      await new Promise<void>((resolve) => {
-        this.#clock.setTimeout(resolve, durationMs);
-      });
-      const toMs = await this.#cutSoon();
-      return this.#slices
-        .filter((slice) => slice.fromMs >= fromMs && slice.toMs <= toMs)
-        .map(({ profile }) => profile.encode());
-    } finally {
-      this.#windowStarts.splice(this.#windowStarts.indexOf(fromMs), 1);
-    }
-  }
-
-  /** Live objects by where they were allocated, sampled since the start, as an encoded pprof profile. */
-  heap(): Uint8Array {
-    return heap.profile().encode();
-  }
-
-  /** Answers what a ProfileSource is asked. */
-  async capture(request: CaptureRequest): Promise<Uint8Array[]> {
-    return request.kind === "heap" ? [this.heap()] : await this.window(request.seconds * 1000);
-  }
-
-  #schedule(): void {
-    this.#timer = this.#clock.setTimeout(() => this.#cut(), SLICE_MS);
-    this.#timer.unref?.();
-  }
-
-  /** Ends a slice as soon as it may end. Resolves with the time of the cut. */
-  async #cutSoon(): Promise<number> {
+  /** Ends a slice as soon as it may end, at most ten sampling intervals from now. Resolves with the time of the cut. */
+  async cut(): Promise<number> {
     this.#nextCut ??= new Promise((resolve) => {
-      const waitMs = Math.max(0, this.#cutMs + this.#sliceMinMs - this.#clock.monotonic());
+      const waitMs = Math.max(0, this.#cutMonotonicMs + this.#sliceMinMs - this.#clock.monotonic());
       this.#clock.setTimeout(() => {
         this.#nextCut = undefined;
         resolve(this.#cut());
@@ -136,20 +108,32 @@ export class Profiler {
     return await this.#nextCut;
   }
 
+  /** Live objects by where they were allocated, sampled since the start, as an encoded pprof profile. */
+  heap(): Uint8Array {
+    return heap.profile().encode();
+  }
+
+  #schedule(): void {
+    this.#timer = this.#clock.setTimeout(() => this.#cut(), SLICE_MS);
+    this.#timer.unref?.();
+  }
+
   #cut(): number {
     const fromMs = this.#cutMs;
     if (!this.#running) return fromMs;
-    const toMs = this.#clock.monotonic();
+    const toMonotonicMs = this.#clock.monotonic();
+    const elapsedMs = toMonotonicMs - this.#cutMonotonicMs;
+    // A clock that was put back does not make slices of no length.
+    const toMs = Math.max(this.#clock.now(), Math.ceil(fromMs + elapsedMs));
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
-    const profile = time.stop(true);
+    const profile = time.stop(true, undefined, LABEL_NAMES);
     // The library stamps the end.
-    profile.timeNanos = (this.#clock.now() - (toMs - fromMs)) * 1e6;
+    profile.timeNanos = (toMs - elapsedMs) * 1e6;
     if (time.v8ProfilerStuckEventLoopDetected() > 0) this.#restarted();
-    this.#slices.push({ fromMs, toMs, profile });
     this.#cutMs = toMs;
-    const keepFromMs = Math.min(toMs - KEEP_MS, ...this.#windowStarts);
-    this.#slices = this.#slices.filter((slice) => slice.toMs > keepFromMs);
+    this.#cutMonotonicMs = toMonotonicMs;
     this.#schedule();
+    this.#onCut({ fromMs, toMs, encoded: profile.encode() });
     return toMs;
   }
 }

@@ -5,15 +5,15 @@
 //                      <-------    start          which slot it is, with the configuration
 //     ready | failed   ------->                   it listens, or never will (it ends then)
 //     snapshot         ------->                   every second, and once more at its end
-//                      <-------    profile
-//     profile          ------->                   slices, or why there are none
+//                      <-------    cut            ends a slice of its profile, or takes a heap profile
+//     cut | notCut     ------->                   when that was, with the slices that are not on disk
 //                      <-------    dropLetters
 //     lettersDropped   ------->                   which, or why none
 //                      <-------    drain          once; the worker ends when it is done
 
 import type { Worker } from "node:cluster";
 import type { Config } from "../config.ts";
-import type { CaptureRequest } from "../profiling/collect.ts";
+import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
 
@@ -32,7 +32,7 @@ export interface Health {
 export type ToWorker =
   | { readonly type: "start"; readonly workerIndex: number; readonly config: Config }
   | { readonly type: "drain"; readonly deadlineMs: number }
-  | { readonly type: "profile"; readonly id: number; readonly request: CaptureRequest }
+  | { readonly type: "cut"; readonly id: number; readonly request: CutRequest }
   | { readonly type: "dropLetters"; readonly id: number; readonly request: DropRequest };
 
 export type ToSupervisor =
@@ -41,8 +41,8 @@ export type ToSupervisor =
   | { readonly type: "failed"; readonly message: string }
   /** The metrics that changed since the last snapshot, each whole. */
   | { readonly type: "snapshot"; readonly changed: readonly MetricSnapshot[]; readonly health: Health }
-  | { readonly type: "profile"; readonly id: number; readonly slices: readonly Uint8Array[] }
-  | { readonly type: "profileFailed"; readonly id: number; readonly message: string }
+  | { readonly type: "cut"; readonly id: number; readonly answer: CutAnswer }
+  | { readonly type: "notCut"; readonly id: number; readonly message: string }
   | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }
   | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string };
 

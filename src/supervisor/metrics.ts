@@ -2,11 +2,13 @@
 
 import { readFileSync } from "node:fs";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
+import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
+import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
 
 /** The supervisor's value of the `worker` label. */
@@ -21,7 +23,8 @@ export const SETTLEMENT = {
   legacy: { found: "sluice_events_recovered", left: "sluice_events_spooled" },
 };
 
-const VERSION = (
+/** What runs here. */
+export const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
 ).version;
 
@@ -47,6 +50,10 @@ function createFamilies() {
       own("gauge", "sluice_build_info", "What runs here; always 1.", ["version", "node_version"]),
       () => new Gauge(),
     ),
+    profileBytes: new Family(
+      own("gauge", "sluice_profile_bytes", "Slices of all processes' profiles that are kept on disk.", []),
+      () => new Gauge(),
+    ),
   };
 }
 
@@ -56,6 +63,7 @@ export function scrapeDefinitions(): MetricDefinition[] {
     ...definitions(createMetrics()),
     ...processDefinitions(),
     ...Object.values(createFamilies()).map((family) => family.definition),
+    ...Object.values(createIncidentMetrics()).map((family) => family.definition),
   ];
 }
 
@@ -63,6 +71,7 @@ const READ_INTERVAL_MS = 1_000;
 
 export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
+  readonly incidents = createIncidentMetrics();
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
   readonly #families = createFamilies();
@@ -102,8 +111,13 @@ export class SupervisorMetrics {
     this.#process.stop();
   }
 
-  profilerRestarted(): void {
-    this.#process.profilerRestarted();
+  /** Takes what the supervisor's own recorder tells. */
+  get recorderObserver(): RecorderObserver {
+    return this.#process;
+  }
+
+  profileBytes(bytes: number): void {
+    this.#families.profileBytes.with().set(bytes);
   }
 
   slot(index: number): SlotMetrics {
@@ -116,7 +130,7 @@ export class SupervisorMetrics {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#up(slot) ? 1 : 0);
-    const families = [...Object.values(this.#families), ...Object.values(this.#ledgerFamilies)];
+    const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
       ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),

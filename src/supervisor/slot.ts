@@ -3,12 +3,13 @@
 // The slot knows what its process says and what the dead ones have counted; whether to start another one is the supervisor's
 // decision.
 //
-// Invariants: at most one process at a time. Every capture is answered: by the process, by its death, or by its deadline.
+// Invariants: at most one process at a time. Every question is answered: by the process, by its death, or by its deadline.
 
 import cluster, { type Worker } from "node:cluster";
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { CaptureRequest, ProfileSource } from "../profiling/collect.ts";
+import type { ProfiledProcess } from "../profiling/collect.ts";
+import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
@@ -20,6 +21,9 @@ interface Exit {
   readonly cause: string;
   /** True if it ended by itself, with exit code 0. */
   readonly clean: boolean;
+  /** Undefined if a signal ended it, or it never began. */
+  readonly code: number | undefined;
+  readonly signal: string | undefined;
 }
 
 /** How a process ended. */
@@ -39,20 +43,14 @@ export interface SlotObserver {
 
 /** A process that is silent for longer than this is not ready, whatever it said before. */
 const SILENCE_MAX_MS = 5_000;
-/** What a process may take for an answer beyond the time it was asked to sample. */
-const CAPTURE_GRACE_MS = 10_000;
+/** A cut takes some hundred milliseconds. What a process that is stuck has written is worth having without a long wait. */
+const CUT_TIMEOUT_MS = 3_000;
 
 /** Dead letters are dropped with one sync, behind what waits for the disk. */
 const DROP_TIMEOUT_MS = 30_000;
 
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
-
-interface Capture {
-  readonly resolve: (slices: readonly Uint8Array[]) => void;
-  readonly reject: (error: Error) => void;
-  readonly timer: Timer;
-}
 
 interface Living {
   readonly worker: Worker;
@@ -66,14 +64,13 @@ function notReady(problem: string): Health {
   return { ready: false, problems: [problem] };
 }
 
-export class WorkerSlot implements ProfileSource {
+export class WorkerSlot implements ProfiledProcess {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
-  readonly #captures = new Map<number, Capture>();
-  #captureCount = 0;
+  readonly #cuts: Answers<CutAnswer>;
   readonly #drops: Answers<DropOutcome>;
   #living: Living | undefined;
   #lastCause = "";
@@ -85,6 +82,7 @@ export class WorkerSlot implements ProfileSource {
     this.metrics = metrics;
     this.#observer = observer;
     this.#clock = clock;
+    this.#cuts = new Answers(clock);
     this.#drops = new Answers(clock);
   }
 
@@ -116,7 +114,9 @@ export class WorkerSlot implements ProfileSource {
     });
     const exited = new Promise<Exit>((resolve) => {
       worker.once("exit", (code, signal) => {
-        const exit = { clean: code === 0, cause: signal ? `signal ${signal}` : `exit code ${code}` };
+        const exit = signal
+          ? { clean: false, cause: `signal ${signal}`, code: undefined, signal }
+          : { clean: code === 0, cause: `exit code ${code}`, code, signal: undefined };
         // The exit may be told before the last messages are; the channel closes behind them. Node.js forgets to tell that
         // of a channel which a connection was just handed through, so it is not waited for without end.
         const timer = this.#clock.setTimeout(() => {
@@ -133,7 +133,8 @@ export class WorkerSlot implements ProfileSource {
     const notSpawned = new Promise<Exit>((resolve) => {
       // What cannot be sent to a dying process is an error too; its exit tells the rest.
       worker.on("error", (error) => {
-        if (worker.process.pid === undefined) resolve({ clean: false, cause: error.message });
+        if (worker.process.pid === undefined)
+          resolve({ clean: false, cause: error.message, code: undefined, signal: undefined });
       });
     });
     void Promise.race([exited, notSpawned]).then((exit) => {
@@ -160,18 +161,18 @@ export class WorkerSlot implements ProfileSource {
     return health.ready || health.problems.length > 0 ? health : notReady("not ready");
   }
 
-  async capture(request: CaptureRequest): Promise<readonly Uint8Array[]> {
+  /** For how long its process, which was ready, has not said anything, in milliseconds; undefined if none is ready. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
+  }
+
+  /** Rejects with a sentence about the worker. */
+  async cut(request: CutRequest): Promise<CutAnswer> {
     const worker = this.#living?.worker;
     if (worker === undefined) throw new Error("it is not running");
-    const limitMs = CAPTURE_GRACE_MS + (request.kind === "cpu" ? request.seconds * 1000 : 0);
-    const id = (this.#captureCount += 1);
-    return await new Promise((resolve, reject) => {
-      const timer = this.#clock.setTimeout(() => {
-        this.#captures.delete(id);
-        reject(new Error(`it gave no answer within ${limitMs / 1000} s; its event loop may be blocked`));
-      }, limitMs);
-      this.#captures.set(id, { resolve, reject, timer });
-      sendToWorker(worker, { type: "profile", id, request });
+    return await this.#cuts.ask(CUT_TIMEOUT_MS, (id) => {
+      sendToWorker(worker, { type: "cut", id, request });
     });
   }
 
@@ -205,11 +206,11 @@ export class WorkerSlot implements ProfileSource {
         living.health = message.health;
         this.metrics.update(message.changed);
         break;
-      case "profile":
-        this.#settleCapture(message.id)?.resolve(message.slices);
+      case "cut":
+        this.#cuts.resolve(message.id, message.answer);
         break;
-      case "profileFailed":
-        this.#settleCapture(message.id)?.reject(new Error(message.message));
+      case "notCut":
+        this.#cuts.reject(message.id, message.message);
         break;
       case "lettersDropped":
         this.#drops.resolve(message.id, message.outcome);
@@ -222,19 +223,11 @@ export class WorkerSlot implements ProfileSource {
     }
   }
 
-  #settleCapture(id: number): Capture | undefined {
-    const capture = this.#captures.get(id);
-    if (capture === undefined) return undefined;
-    this.#captures.delete(id);
-    this.#clock.clearTimeout(capture.timer);
-    return capture;
-  }
-
   #ended({ handed, readyMs }: Living, exit: Exit): void {
     this.#living = undefined;
     handed.close();
     this.#lastCause = exit.cause;
-    for (const id of this.#captures.keys()) this.#settleCapture(id)?.reject(new Error(`it ended (${exit.cause})`));
+    this.#cuts.rejectAll(`it ended (${exit.cause})`);
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
     this.#observer.ended(this, {
       ...exit,

@@ -15,17 +15,24 @@
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
 import { getSystemErrorMessage } from "node:util";
+import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
-import type { ProfileSource } from "../profiling/collect.ts";
-import { Profiler, SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
+import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
+import { ProfileRing } from "../profiling/ring.ts";
+import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
+import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { SUPERVISOR, SupervisorMetrics } from "./metrics.ts";
+import { incidentSources } from "./incident-sources.ts";
+import { ServiceIncidents } from "./incidents.ts";
+import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
 
 export interface SupervisorOptions {
@@ -72,7 +79,10 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #print: (line: string) => void;
   readonly #clock: Clock;
   readonly #metrics: SupervisorMetrics;
-  readonly #profiler: Profiler;
+  readonly #incidents: ServiceIncidents;
+  readonly #recorder: Recorder | undefined;
+  readonly #ring: ProfileRing | undefined;
+  readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
@@ -91,16 +101,28 @@ class Supervisor implements SlotObserver, AdminState {
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
     this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
-    this.#profiler = new Profiler({
-      intervalMicros: SUPERVISOR_INTERVAL_MICROS,
-      restarted: () => {
-        this.#metrics.profilerRestarted();
-      },
-    });
+    const dir = profilesDirectory(config.dataDir);
+    if (config.profiling) {
+      const write = sliceWriter(dir, SUPERVISOR_PROCESS);
+      const observer = this.#metrics.recorderObserver;
+      this.#recorder = new Recorder({ intervalMicros: SUPERVISOR_INTERVAL_MICROS, write, observer });
+      const limits = { dir, ageMaxMs: config.profileAgeMaxMs, bytesMax: config.profileBytesMax };
+      this.#ring = new ProfileRing(this.#clock, limits, (bytes) => this.#metrics.profileBytes(bytes));
+    }
+    this.#profiles = new ProfileCollector(dir, this.#clock, () => this.#processes());
     this.#slots = Array.from(
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#incidents = new ServiceIncidents({
+      config,
+      slots: this.#slots,
+      sources: incidentSources({ config, profiles: this.#profiles, clock: this.#clock, ledger: () => this.ledger() }),
+      metrics: this.#metrics.incidents,
+      version: VERSION,
+      log,
+      clock: this.#clock,
+    });
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -114,14 +136,18 @@ class Supervisor implements SlotObserver, AdminState {
     this.#log.debug({ workers: this.#config.workers }, "starting");
     for (const slot of this.#slots) this.#start(slot);
     this.#metrics.start();
-    this.#profiler.start();
+    this.#incidents.start();
+    this.#recorder?.start();
+    this.#ring?.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
+    await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    this.#profiler.stop();
+    await this.#recorder?.stop();
+    await this.#ring?.stop();
     this.#metrics.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
@@ -174,6 +200,7 @@ class Supervisor implements SlotObserver, AdminState {
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
+    if (this.#isIncident(slot, ending)) this.#incidents.workerEnded(slot, ending);
     if (this.#ending) {
       this.#drainIncomplete ||= !clean || unsettled > 0;
       if (this.#slots.every(({ alive }) => !alive)) this.#allGone.resolve();
@@ -200,6 +227,12 @@ class Supervisor implements SlotObserver, AdminState {
       this.#start(slot);
     }, verdict.delayMs);
     this.#respawns.set(slot, timer);
+  }
+
+  /** A start that fails says so itself; at the end, workers that do not come to theirs are killed. */
+  #isIncident(slot: WorkerSlot, { clean, code, signal }: Ending): boolean {
+    if (code === ExitCode.START_FAILED && this.#neverReady.has(slot)) return false;
+    return !this.#ending || (!clean && code !== ExitCode.DRAIN_INCOMPLETE && signal !== "SIGKILL");
   }
 
   // --- the end
@@ -271,16 +304,50 @@ class Supervisor implements SlotObserver, AdminState {
         ? { worker: undefined, reason: ledgerProblem(finding) }
         : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
     );
-    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems: [...whole, ...each, ...books] };
+    const own = (this.#recorder?.problems ?? []).map((reason) => ({ worker: undefined, reason }));
+    const problems = [...whole, ...each, ...books, ...own];
+    return { ready: !this.#ending && healths.every(({ ready }) => ready), problems };
   }
 
   dropLetters(drop: LetterDrop): Promise<LettersDropped> {
     return dropFromSlots(this.#slots, drop);
   }
 
-  sources(): ProfileSource[] {
-    const own: ProfileSource = { name: SUPERVISOR, capture: (request) => this.#profiler.capture(request) };
-    return [...this.#slots, own];
+  incidents() {
+    return this.#incidents.incidents();
+  }
+
+  incident(id: string) {
+    return this.#incidents.incident(id);
+  }
+
+  incidentFile(id: string, name: string) {
+    return this.#incidents.incidentFile(id, name);
+  }
+
+  incidentArchive(id: string) {
+    return this.#incidents.incidentArchive(id);
+  }
+
+  forceIncident(why: string) {
+    return this.#incidents.forceIncident(why);
+  }
+
+  get profiled(): readonly string[] {
+    return this.#profiles.names;
+  }
+
+  profile(request: CaptureRequest): Promise<Profile> {
+    return this.#profiles.take(request);
+  }
+
+  #processes(): ProfiledProcess[] {
+    return [...this.#slots, { name: SUPERVISOR, cut: (request) => this.#cut(request) }];
+  }
+
+  async #cut(request: CutRequest): Promise<CutAnswer> {
+    if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
+    return await this.#recorder.cut(request);
   }
 }
 

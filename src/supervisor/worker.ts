@@ -4,24 +4,32 @@
 // because what it has taken is not settled yet, and then goes, because nobody would scrape, restart or stop it. Nobody would
 // kill it either: so if its drain does not end, it goes without.
 //
-// A worker whose event loop never turns again does not hear that its supervisor is gone, and keeps its spool locked. Rejected:
-// a thread in each worker that watches for it (16 MB of memory each, for a fault within a fault); a helper process that kills
-// by number (by then it may be somebody else's). What runs services (systemd, Docker, Kubernetes) ends what is left of one.
+// A worker whose event loop never turns again does not hear that its supervisor is gone, and would keep its spool locked: its
+// watchdog's thread ends it then.
 //
-// Invariants: the profiler starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
+// Invariants: the recorder starts before the service, while the heap is small (its start costs time by the MB). A snapshot is
 // pushed every second, but never a second one while the first has not left the process.
 
 import cluster from "node:cluster";
+import { join } from "node:path";
 import { IngestError } from "../errors.ts";
-import { Profiler, WORKER_INTERVAL_MICROS } from "../profiling/profiler.ts";
-import type { CaptureRequest } from "../profiling/collect.ts";
+import { watchHeapLimit } from "../profiling/heap-at-limit.ts";
+import { Watchdog } from "../profiling/watchdog.ts";
+import { systemClock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import { SampleLabels } from "../profiling/labels.ts";
+import { WORKER_INTERVAL_MICROS } from "../profiling/profiler.ts";
+import { type CutRequest, Recorder } from "../profiling/recorder.ts";
+import { workerProcess } from "../profiling/slice.ts";
+import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import type { DropRequest, Service, ServiceOptions } from "../service.ts";
 import { SnapshotDelta } from "../telemetry/delta.ts";
+import type { Attribution } from "../telemetry/attribution.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { sendToSupervisor, type ToWorker } from "./messages.ts";
+import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
@@ -38,23 +46,17 @@ function isExpected(error: unknown): boolean {
 class WorkerProcess {
   readonly #createService: CreateService;
   readonly #processMetrics = new ProcessMetrics();
-  readonly #profiler: Profiler;
   readonly #delta = new SnapshotDelta();
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
   /** Resolves when the supervisor is gone, and long enough. */
   readonly #abandoned = Promise.withResolvers<ExitCode>();
   #pushing: Promise<void> | undefined;
+  #recorder: Recorder | undefined;
   #service: Service | undefined;
 
   constructor(createService: CreateService) {
     this.#createService = createService;
-    this.#profiler = new Profiler({
-      intervalMicros: WORKER_INTERVAL_MICROS,
-      restarted: () => {
-        this.#processMetrics.profilerRestarted();
-      },
-    });
   }
 
   async run(): Promise<ExitCode> {
@@ -72,15 +74,31 @@ class WorkerProcess {
       });
     });
     this.#processMetrics.start();
-    this.#profiler.start();
     await sendToSupervisor({ type: "hello" });
     const first = await Promise.race([this.#started.promise, this.#drainRequested.promise]);
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
-    const service = this.#createService({ config, workerIndex, log });
+    const attribution = this.#record(config, workerIndex);
+    this.#watch(config, workerIndex, log);
+    const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
     this.#service = service;
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
+  }
+
+  /** Sees to it that something is left of this process when it cannot tell any more. */
+  #watch({ profiling, dataDir, watchdogTimeoutMs: timeoutMs }: Config, workerIndex: number, log: Logger): void {
+    if (!profiling) return;
+    const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
+    const failed = (error: unknown) => {
+      log.warn({ err: error }, "the worker is not watched");
+    };
+    try {
+      watchHeapLimit(dir);
+      new Watchdog({ dir, timeoutMs, failed }).start();
+    } catch (error) {
+      failed(error);
+    }
   }
 
   async #live(service: Service, log: Logger): Promise<ExitCode> {
@@ -88,7 +106,25 @@ class WorkerProcess {
       return await this.#serve(service, log);
     } finally {
       await service.dispose();
+      await this.#recorder?.stop();
     }
+  }
+
+  /** Begins to profile. @returns what labels the samples; undefined if there are none. */
+  #record({ profiling, dataDir }: Config, workerIndex: number): Attribution | undefined {
+    if (!profiling) return undefined;
+    this.#recorder = new Recorder({
+      intervalMicros: WORKER_INTERVAL_MICROS,
+      write: sliceWriter(profilesDirectory(dataDir), workerProcess(workerIndex)),
+      observer: this.#processMetrics,
+    });
+    this.#recorder.start();
+    return new SampleLabels(systemClock);
+  }
+
+  #health(service: Service): Health {
+    const { ready, problems } = service.health();
+    return { ready, problems: [...problems, ...(this.#recorder?.problems ?? [])] };
   }
 
   async #serve(service: Service, log: Logger): Promise<ExitCode> {
@@ -100,7 +136,7 @@ class WorkerProcess {
       await sendToSupervisor({ type: "failed", message: error instanceof Error ? error.message : String(error) });
       return ExitCode.START_FAILED;
     }
-    await sendToSupervisor({ type: "ready", address: service.address, health: service.health() });
+    await sendToSupervisor({ type: "ready", address: service.address, health: this.#health(service) });
     const push = () => {
       this.#pushing ??= this.#push(service).finally(() => {
         this.#pushing = undefined;
@@ -119,7 +155,7 @@ class WorkerProcess {
 
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
-    await sendToSupervisor({ type: "snapshot", changed, health: service.health() });
+    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service) });
   }
 
   #receive(message: ToWorker): void {
@@ -130,8 +166,8 @@ class WorkerProcess {
       case "drain":
         this.#drainRequested.resolve(message.deadlineMs);
         break;
-      case "profile":
-        void this.#profile(message.id, message.request);
+      case "cut":
+        void this.#cut(message.id, message.request);
         break;
       case "dropLetters":
         void this.#dropLetters(message.id, message.request);
@@ -151,12 +187,13 @@ class WorkerProcess {
     }
   }
 
-  async #profile(id: number, request: CaptureRequest): Promise<void> {
+  async #cut(id: number, request: CutRequest): Promise<void> {
     try {
-      await sendToSupervisor({ type: "profile", id, slices: await this.#profiler.capture(request) });
+      if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false), or is starting");
+      await sendToSupervisor({ type: "cut", id, answer: await this.#recorder.cut(request) });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      await sendToSupervisor({ type: "profileFailed", id, message });
+      await sendToSupervisor({ type: "notCut", id, message });
     }
   }
 }

@@ -45,6 +45,11 @@ function createFamilies() {
       "sluice_profiler_restarts_total",
       "Times V8's sampling thread was found stuck and the profiler restarted.",
     ),
+    profileSlices: counter("sluice_profile_slices_written_total", "Slices of profiles that were written to disk."),
+    profileWriteFailures: counter(
+      "sluice_profile_write_failures_total",
+      "Times the disk did not take a slice of a profile; it stays in memory for a while.",
+    ),
   };
 }
 
@@ -101,10 +106,10 @@ export class ProcessMetrics {
   readonly #proc = process.platform === "linux";
 
   start(): void {
-    const { startTime, version, openFilesMax, profilerRestarts } = this.#families;
+    const { startTime, version, openFilesMax, profilerRestarts, profileSlices, profileWriteFailures } = this.#families;
     startTime.with().set(performance.timeOrigin / 1000);
     version.with(process.version).set(1);
-    profilerRestarts.with();
+    for (const family of [profilerRestarts, profileSlices, profileWriteFailures]) family.with();
     if (this.#proc) openFilesMax.with().set(readOpenFilesMax());
     this.#gc.observe({ entryTypes: ["gc"] });
     this.#delay.enable();
@@ -120,6 +125,14 @@ export class ProcessMetrics {
   /** Tells that the profiler had to be restarted. */
   profilerRestarted(): void {
     this.#families.profilerRestarts.with().inc();
+  }
+
+  sliceWritten(): void {
+    this.#families.profileSlices.with().inc();
+  }
+
+  sliceNotWritten(): void {
+    this.#families.profileWriteFailures.with().inc();
   }
 
   /** Reads everything anew; begins the next window of the event loop's delay. */

@@ -7,29 +7,27 @@ import { pprofRoutes } from "../../src/admin/pprof.ts";
 import { AdminServer } from "../../src/admin/server.ts";
 import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
 import { emptyLedger } from "../../src/telemetry/ledger.ts";
-import type { CaptureRequest, ProfileSource } from "../../src/profiling/collect.ts";
+import type { CaptureRequest } from "../../src/profiling/collect.ts";
+import { noIncidents } from "../incidents/support.ts";
 import { profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
 
 let readiness: Readiness = { ready: true, problems: [] };
-let captured: [name: string, request: CaptureRequest][] = [];
+let captured: CaptureRequest[] = [];
 let release: Promise<void> = Promise.resolve();
 let drops: LetterDrop[] = [];
-
-const source = (name: string): ProfileSource => ({
-  name,
-  capture: async (request) => {
-    captured.push([name, request]);
-    await release;
-    return [profile([{ stack: [["leaf", 3]], value: [1, 10] }]).encode()];
-  },
-});
 
 const state: AdminState = {
   renderMetrics: async (openMetrics) => ({ contentType: "text/plain", body: `openMetrics=${openMetrics}` }),
   readiness: () => readiness,
   ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
-  sources: () => [source("0"), source("1"), source("supervisor")],
+  ...noIncidents,
+  profiled: ["0", "1", "supervisor"],
+  profile: async (request) => {
+    captured.push(request);
+    await release;
+    return profile([{ stack: [["leaf", 3]], value: [1, 10], labels: { worker: "0" } }]);
+  },
   dropLetters: async (drop) => {
     drops.push(drop);
     return { dropped: drop.letters, events: 3, missing: [], problems: [] };
@@ -94,14 +92,10 @@ test("without parameters a profile is that of the next 30 s of every process", a
   const { status, headers, bytes } = await get("/debug/pprof/profile");
   assert.equal(status, 200);
   assert.equal(headers.get("content-disposition"), 'attachment; filename="profile.pb.gz"');
-  assert.deepEqual(captured, [
-    ["0", { kind: "cpu", seconds: 30 }],
-    ["1", { kind: "cpu", seconds: 30 }],
-    ["supervisor", { kind: "cpu", seconds: 30 }],
-  ]);
+  assert.deepEqual(captured, [{ kind: "cpu", seconds: 30, worker: undefined }]);
   assert.deepEqual(
     flatten(decode(bytes)).map(({ labels }) => labels),
-    [{ worker: "0" }, { worker: "1" }, { worker: "supervisor" }],
+    [{ worker: "0" }],
   );
 });
 
@@ -109,8 +103,8 @@ test("parameters choose the seconds and the process", async () => {
   await get("/debug/pprof/profile?seconds=5&worker=1");
   await get("/debug/pprof/heap?worker=supervisor");
   assert.deepEqual(captured, [
-    ["1", { kind: "cpu", seconds: 5 }],
-    ["supervisor", { kind: "heap" }],
+    { kind: "cpu", seconds: 5, worker: "1" },
+    { kind: "heap", worker: "supervisor" },
   ]);
 });
 

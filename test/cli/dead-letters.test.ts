@@ -16,6 +16,7 @@ import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { encodeRecordBatch } from "../../src/wire/encode-records.ts";
 import { decodeRecords, type Record as KafkaRecord } from "../../src/wire/record-batch.ts";
+import { noIncidents } from "../incidents/support.ts";
 import { startInProcess } from "../support/in-process.ts";
 import { Files, run } from "./support.ts";
 
@@ -307,8 +308,10 @@ async function startHolder(dataDir: string) {
       renderMetrics: async () => ({ contentType: "text/plain", body: "" }),
       readiness: () => ({ ready: true, problems: [] }),
       ledger: () => new Map(),
-      sources: () => [],
+      profiled: [],
+      profile: () => Promise.reject(new Error("nothing is profiled")),
       dropLetters: (drop) => dropFromSlots([slot], drop),
+      ...noIncidents,
     },
     { host: "127.0.0.1", port: 0 },
   );

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { collectProfile, type ProfileSource } from "../../src/profiling/collect.ts";
 import { mergeProfiles } from "../../src/profiling/merge.ts";
 import { profile } from "./build.ts";
 import { decode, flatten } from "./read.ts";
@@ -95,35 +94,4 @@ test("profiles of different types are not merged", () => {
     () => mergeProfiles([{ profile: profile([]) }, { profile: profile([], 0, 0, ["sample", "wall"]) }]),
     /profiles of different sample types cannot be merged: sample\/cpu and sample\/wall/,
   );
-});
-
-test("a process that gives nothing is told in the comments, and all of them together are an error", async () => {
-  const good: ProfileSource = {
-    name: "0",
-    capture: async () => [
-      profile([{ stack: [["leaf", 3]], value: [1, 10] }], 5, 100).encode(),
-      profile([{ stack: [["leaf", 3]], value: [1, 10] }], 6, 100).encode(),
-    ],
-  };
-  const bad: ProfileSource = { name: "1", capture: () => Promise.reject(new Error("it ended (signal SIGKILL)")) };
-  const merged = decode(await collectProfile([good, bad], { kind: "heap" }));
-  assert.deepEqual(
-    merged.comment.map((index) => merged.stringTable.strings[Number(index)]),
-    ["missing: worker 1: it ended (signal SIGKILL)"],
-  );
-  assert.deepEqual(flatten(merged)[0]?.values, { sample: 2, cpu: 20 });
-  assert.equal(Number(merged.durationNanos), 200);
-  await assert.rejects(collectProfile([bad], { kind: "heap" }), {
-    name: "CaptureError",
-    message: "1: it ended (signal SIGKILL)",
-  });
-});
-
-test("the window of processes side by side is as long as one of them", async () => {
-  const sources = ["0", "1"].map((name): ProfileSource => ({
-    name,
-    capture: async () => [profile([{ stack: [["leaf", 3]], value: [1, 10] }], 5, name === "0" ? 100 : 90).encode()],
-  }));
-  const merged = decode(await collectProfile(sources, { kind: "cpu", seconds: 1 }));
-  assert.equal(Number(merged.durationNanos), 100);
 });

@@ -50,7 +50,7 @@ test("a profile of a worker that dies meanwhile says so, and the others' are the
   const profile = await taken;
   assert.deepEqual(
     profile.comment.map((index) => profile.stringTable.strings[Number(index)]),
-    [`missing: worker ${taker!.index}: it ended (signal SIGKILL)`],
+    [`incomplete: worker ${taker!.index}: it ended (signal SIGKILL)`],
   );
   assert.ok(flatten(profile).length > 0);
   assert.equal((await alone).status, 200);

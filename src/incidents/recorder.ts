@@ -1,0 +1,271 @@
+// Turns causes into bundles: takes what passes soonest at once, the profile of the minutes before, and after half a minute that
+// of the time since.
+//
+// Rejected: recording only once the incident is understood, or over. Whoever records may be the next to die, so every file is on
+// disk as soon as it is there, and the next start completes what is left half done.
+//
+// Invariants: one incident at a time of a kind and worker; a second cause of the same is noted in the first. Never more than
+// CAPTURES_MAX at a time; what comes on top is noted in the one that began last. A part that fails or takes too long is told in
+// the bundle and delays no other for longer than its limit.
+
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Bundle } from "./bundle.ts";
+import { ALL_PROCESSES, type Cause, type Incident, type IncidentKind } from "./incident.ts";
+import {
+  AFTERWARDS,
+  AT_ONCE,
+  type Attachment,
+  HEAP,
+  type IncidentSources,
+  OF_A_PAST_RUN,
+  type Part,
+  PROFILE_AFTER,
+  PROFILE_BEFORE,
+  PROFILE_STUCK,
+  type Scene,
+} from "./sources.ts";
+import type { IncidentStore } from "./store.ts";
+
+/** How far back the profile and the history before an incident reach. */
+const BEFORE_MS = 5 * 60_000;
+/** How long after it they end. */
+const AFTER_MS = 30_000;
+const CAPTURES_MAX = 3;
+/** A storm of causes shall not make a bundle of nothing but notes. */
+const NOTES_MAX = 50;
+/** What one part may take; asking a process, whose answers have their own limit, is the longest. */
+const PART_TIMEOUT_MS = 20_000;
+/** The same when the service ends meanwhile. */
+const LAST_PART_TIMEOUT_MS = 2_000;
+
+export interface IncidentRecorderOptions {
+  readonly store: IncidentStore;
+  readonly sources: IncidentSources;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Called when one begins. */
+  readonly counted?: (kind: IncidentKind) => void;
+  /** Called when one has grown. */
+  readonly written?: () => void;
+  readonly afterMs?: number;
+}
+
+interface Recording {
+  readonly key: string;
+  readonly notes: Cause[];
+  /** Undefined until its directory is there. */
+  bundle: Bundle | undefined;
+  done: Promise<void>;
+}
+
+export class IncidentRecorder {
+  readonly #store: IncidentStore;
+  readonly #sources: IncidentSources;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #counted: (kind: IncidentKind) => void;
+  readonly #written: () => void;
+  readonly #afterMs: number;
+  /** In order of their beginnings. */
+  readonly #recordings = new Map<string, Recording>();
+  /** Called when the recorder is stopped: waiting ends. */
+  readonly #wakers = new Set<() => void>();
+  /** Called when what a stopped recorder still takes has to be there. */
+  readonly #late = new Set<() => void>();
+  #stopping = false;
+
+  constructor({ store, sources, log, clock, counted, written, afterMs }: IncidentRecorderOptions) {
+    this.#store = store;
+    this.#sources = sources;
+    this.#log = log;
+    this.#clock = clock;
+    this.#counted = counted ?? (() => {});
+    this.#written = written ?? (() => {});
+    this.#afterMs = afterMs ?? AFTER_MS;
+  }
+
+  /**
+   * Begins to record an incident. Never rejects: what goes wrong is logged.
+   * @param attachments files that go into the bundle as they are.
+   * @returns the incident as soon as these are in its directory; undefined if it was noted in another one, or could not begin.
+   */
+  async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
+    return await this.#begin(cause, attachments, async (bundle) => {
+      await this.#record(bundle, cause);
+    });
+  }
+
+  /** The same for what happened to a run that is over: there is nothing to ask and nothing to wait for. */
+  async past(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
+    return await this.#begin(cause, attachments, async (bundle) => {
+      await this.#take(bundle, cause, OF_A_PAST_RUN, true);
+    });
+  }
+
+  /** Completes what an earlier run began and died over. */
+  async completeInterrupted(): Promise<void> {
+    for (const bundle of this.#store.interrupted()) {
+      if ([...this.#recordings.values()].some((recording) => recording.bundle === bundle)) continue;
+      const { kind, worker, atMs, why } = bundle.incident;
+      const cause = { kind, worker: worker === ALL_PROCESSES ? undefined : worker, atMs, why };
+      try {
+        await bundle.problem("its recorder died; what was left on disk was added at the next start");
+        await this.#take(bundle, cause, OF_A_PAST_RUN, true);
+        await this.#complete(bundle);
+      } catch (error) {
+        this.#log.error({ err: error, incident: bundle.incident.id }, "an incident cannot be completed");
+      }
+    }
+  }
+
+  /** Ends the waiting for what comes after, and resolves when every bundle is as complete as it gets. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const wake of this.#wakers) wake();
+    const timer = this.#clock.setTimeout(() => {
+      for (const fail of this.#late) fail();
+    }, LAST_PART_TIMEOUT_MS);
+    await Promise.all([...this.#recordings.values()].map(({ done }) => done));
+    this.#clock.clearTimeout(timer);
+  }
+
+  async #begin(
+    cause: Cause,
+    attachments: readonly Attachment[],
+    record: (bundle: Bundle) => Promise<void>,
+  ): Promise<Incident | undefined> {
+    const key = `${cause.kind}-${cause.worker ?? ALL_PROCESSES}`;
+    const other = this.#recordings.get(key) ?? this.#lastOfTooMany();
+    if (other !== undefined) {
+      await this.#note(other, cause);
+      return undefined;
+    }
+    const begun = Promise.withResolvers<Incident | undefined>();
+    const recording: Recording = { key, notes: [], bundle: undefined, done: Promise.resolve() };
+    this.#recordings.set(key, recording);
+    recording.done = this.#run(recording, cause, attachments, record, begun.resolve);
+    return await begun.promise;
+  }
+
+  async #run(
+    recording: Recording,
+    cause: Cause,
+    attachments: readonly Attachment[],
+    record: (bundle: Bundle) => Promise<void>,
+    begun: (incident: Incident | undefined) => void,
+  ): Promise<void> {
+    const { kind, worker, why } = cause;
+    try {
+      const bundle = await this.#store.create(cause);
+      recording.bundle = bundle;
+      this.#counted(kind);
+      this.#log.warn({ incident: bundle.incident.id, kind, worker, reason: why }, "an incident is recorded");
+      for (const { name, content } of attachments)
+        await this.#part(bundle, { name, take: () => Promise.resolve(content) }, undefined);
+      begun(bundle.incident);
+      await this.#saveNotes(recording);
+      await record(bundle);
+      await this.#complete(bundle);
+    } catch (error) {
+      this.#log.error({ err: error, kind, worker, reason: why }, "an incident cannot be recorded");
+    } finally {
+      this.#recordings.delete(recording.key);
+      begun(undefined);
+    }
+  }
+
+  async #record(bundle: Bundle, cause: Cause): Promise<void> {
+    await this.#take(bundle, cause, AT_ONCE, true);
+    await this.#until(cause.atMs + this.#afterMs);
+    if (this.#clock.now() < cause.atMs + this.#afterMs)
+      await bundle.problem("the service ended before the time after the incident was over");
+    await this.#take(bundle, cause, AFTERWARDS, false);
+  }
+
+  /** @param keep whether files that are there already stay as they are. */
+  async #take(bundle: Bundle, cause: Cause, parts: readonly Part[], keep: boolean): Promise<void> {
+    const scene: Scene = {
+      cause,
+      sources: this.#sources,
+      beforeMs: cause.atMs - BEFORE_MS,
+      afterMs: Math.min(this.#clock.now(), cause.atMs + this.#afterMs),
+    };
+    const present = new Set(keep ? bundle.incident.files.map(({ name }) => name) : []);
+    await Promise.all(parts.filter(({ name }) => !present.has(name)).map((part) => this.#part(bundle, part, scene)));
+  }
+
+  async #part(bundle: Bundle, { name, take }: Part, scene: Scene | undefined): Promise<void> {
+    try {
+      const content = await this.#inTime(async () => await take(scene as Scene));
+      if (content === undefined) return;
+      await this.#store.write(bundle, name, content);
+      this.#written();
+    } catch (error) {
+      await bundle.problem(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  async #inTime<T>(take: () => Promise<T>): Promise<T> {
+    const timeoutMs = this.#stopping ? LAST_PART_TIMEOUT_MS : PART_TIMEOUT_MS;
+    const late = Promise.withResolvers<never>();
+    const fail = () => {
+      late.reject(new Error("it took too long"));
+    };
+    const timer = this.#clock.setTimeout(fail, timeoutMs);
+    this.#late.add(fail);
+    try {
+      return await Promise.race([take(), late.promise]);
+    } finally {
+      this.#clock.clearTimeout(timer);
+      this.#late.delete(fail);
+    }
+  }
+
+  async #complete(bundle: Bundle): Promise<void> {
+    const profile = firstProfile(bundle.incident);
+    await bundle.update({ state: "complete", ...(profile === undefined ? {} : { profile }) });
+    const { id, kind, worker, files, problems } = bundle.incident;
+    const bytes = bundle.bytes;
+    this.#log.info({ incident: id, kind, worker, files: files.length, bytes, problems }, "an incident is complete");
+  }
+
+  #lastOfTooMany(): Recording | undefined {
+    return this.#recordings.size < CAPTURES_MAX ? undefined : [...this.#recordings.values()].at(-1);
+  }
+
+  async #note(recording: Recording, cause: Cause): Promise<void> {
+    if (recording.notes.length >= NOTES_MAX) return;
+    recording.notes.push(cause);
+    await this.#saveNotes(recording);
+  }
+
+  async #saveNotes({ bundle, notes }: Recording): Promise<void> {
+    if (bundle === undefined || notes.length === 0) return;
+    try {
+      await bundle.update({
+        notes: notes.map(({ atMs, kind, worker, why }) => ({ atMs, kind, worker: worker ?? ALL_PROCESSES, why })),
+      });
+    } catch (error) {
+      this.#log.error({ err: error, incident: bundle.incident.id }, "an incident cannot be recorded");
+    }
+  }
+
+  /** Resolves at that time, or when the recorder is stopped. */
+  async #until(atMs: number): Promise<void> {
+    if (this.#stopping) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimeout(resolve, Math.max(0, atMs - this.#clock.now()));
+    this.#wakers.add(resolve);
+    await promise;
+    this.#wakers.delete(resolve);
+    this.#clock.clearTimeout(timer);
+  }
+}
+
+/** The profile to look at first: what shows the guilty one most clearly. */
+function firstProfile({ kind, files }: Incident): string | undefined {
+  const aboutMemory = kind === "out_of_memory" || kind === "heap" || kind === "rss";
+  const wanted = [...(aboutMemory ? [HEAP] : [PROFILE_STUCK]), PROFILE_BEFORE, PROFILE_AFTER];
+  return wanted.find((name) => files.some((file) => file.name === name));
+}

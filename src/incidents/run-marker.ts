@@ -1,0 +1,81 @@
+// How the next start knows that this run ended badly: a file that is there for as long as the service runs.
+//
+// Its time is the last sign of life, renewed every few seconds; its content says who it was. A lock beside it, which ends with
+// the process whatever happens, keeps two services of one DATA_DIR from taking each other for dead.
+
+import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock, Timer } from "../clock.ts";
+import { type FileLock, nodeFileSystem } from "../spool/file-system.ts";
+
+const RENEW_MS = 5_000;
+
+/** Who runs, or ran. */
+export interface Run {
+  readonly pid: number;
+  readonly startedAtMs: number;
+  readonly version: string;
+}
+
+export interface PastRun extends Run {
+  /** The last sign of life, in milliseconds since the epoch. */
+  readonly lastSeenMs: number;
+}
+
+export class RunMarker {
+  readonly #path: string;
+  readonly #lockPath: string;
+  readonly #clock: Clock;
+  #lock: FileLock | undefined;
+  #timer: Timer | undefined;
+
+  /** @param dir exists. */
+  constructor(dir: string, clock: Clock) {
+    this.#path = join(dir, "run.json");
+    this.#lockPath = join(dir, "run.lock");
+    this.#clock = clock;
+  }
+
+  /** False if another service runs here. */
+  async lock(): Promise<boolean> {
+    this.#lock = await nodeFileSystem.lock(this.#lockPath);
+    return this.#lock !== undefined;
+  }
+
+  /** The run before this one, if it did not end as it should. */
+  async past(): Promise<PastRun | undefined> {
+    try {
+      const run = JSON.parse(await readFile(this.#path, "utf8")) as Partial<Run>;
+      const { mtimeMs } = await stat(this.#path);
+      const { pid = 0, startedAtMs = mtimeMs, version = "unknown" } = run;
+      return { pid, startedAtMs, version, lastSeenMs: Math.round(mtimeMs) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  async begin(run: Run): Promise<void> {
+    await writeFile(this.#path, `${JSON.stringify(run)}\n`, { mode: 0o600 });
+    this.#renewLater();
+  }
+
+  /** This run ended as it should. */
+  async end(): Promise<void> {
+    if (this.#timer !== undefined) {
+      this.#clock.clearTimeout(this.#timer);
+      this.#timer = undefined;
+      await rm(this.#path, { force: true });
+    }
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  #renewLater(): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      const now = this.#clock.now() / 1000;
+      void utimes(this.#path, now, now).catch(() => {});
+      this.#renewLater();
+    }, RENEW_MS);
+    this.#timer.unref?.();
+  }
+}

@@ -1,0 +1,143 @@
+// The flight recorder of one process: keeps what its sampler sees, on disk, so that it is there when the process is not.
+//
+// Each slice is written by the process itself as soon as it is cut: ten seconds apart, and a heap profile each minute. What is
+// killed has lost ten seconds and the time of a write. Old slices are taken away by the supervisor (ring.ts).
+//
+// A disk that does not take a slice costs no slice: it stays in memory, up to a bound, and goes to whoever asks for a window
+// along with the answer. The next slice tries the disk again, and takes the held ones along.
+//
+// Invariants: a slice is written or held before the cut that made it is answered. Nothing here throws into the process it watches.
+
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { type Clock, systemClock, type Timer } from "../clock.ts";
+import { Profiler } from "./profiler.ts";
+import { isWithin, type ProfileKind, type Slice, type SliceKey } from "./slice.ts";
+import type { WriteSlice } from "./slice-files.ts";
+
+const HEAP_EACH_MS = 60_000;
+/** What a process holds of slices that the disk does not take, in bytes: many minutes of them. */
+const HELD_BYTES_MAX = 4 * 1024 ** 2;
+
+export interface CutRequest {
+  /** `heap` takes a heap profile beside. */
+  readonly kind: ProfileKind;
+  /** Held slices that end after this are part of the answer, in milliseconds since the epoch. */
+  readonly sinceMs: number;
+}
+
+export interface CutAnswer {
+  /** Of the process that answered. */
+  readonly pid: number;
+  /** Where the slices before end and those after begin, or when the heap profile was taken; milliseconds since the epoch. */
+  readonly atMs: number;
+  /** Those that are not on disk. */
+  readonly held: readonly Slice[];
+}
+
+export interface RecorderObserver {
+  profilerRestarted(): void;
+  sliceWritten(): void;
+  sliceNotWritten(): void;
+}
+
+export interface RecorderOptions {
+  readonly intervalMicros: number;
+  readonly write: WriteSlice;
+  readonly observer: RecorderObserver;
+  readonly clock?: Clock;
+  readonly heldBytesMax?: number;
+}
+
+const gzipAsync = promisify(gzip);
+
+export class Recorder {
+  readonly #profiler: Profiler;
+  readonly #clock: Clock;
+  readonly #write: WriteSlice;
+  readonly #observer: RecorderObserver;
+  readonly #heldBytesMax: number;
+  #held: Slice[] = [];
+  /** Settles when every slice so far is written or held; never rejects. */
+  #kept: Promise<void> = Promise.resolve();
+  #problem: string | undefined;
+  #heapTimer: Timer | undefined;
+
+  constructor(options: RecorderOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#write = options.write;
+    this.#observer = options.observer;
+    this.#heldBytesMax = options.heldBytesMax ?? HELD_BYTES_MAX;
+    this.#profiler = new Profiler({
+      intervalMicros: options.intervalMicros,
+      clock: this.#clock,
+      cut: ({ fromMs, toMs, encoded }) => this.#keep({ kind: "cpu", fromMs, toMs }, encoded),
+      restarted: () => options.observer.profilerRestarted(),
+    });
+  }
+
+  start(): void {
+    this.#profiler.start();
+    this.#scheduleHeap();
+  }
+
+  /** Writes what there is, and ends. */
+  async stop(): Promise<void> {
+    this.#profiler.stop();
+    if (this.#heapTimer !== undefined) this.#clock.clearTimeout(this.#heapTimer);
+    await this.#kept;
+  }
+
+  /** What keeps it from writing, one sentence. */
+  get problems(): readonly string[] {
+    return this.#problem === undefined ? [] : [this.#problem];
+  }
+
+  /** Ends the slice that runs, or takes a heap profile. Resolves when it is written or held. */
+  async cut({ kind, sinceMs }: CutRequest): Promise<CutAnswer> {
+    const atMs = kind === "cpu" ? await this.#profiler.cut() : this.#takeHeap();
+    await this.#kept;
+    const held = this.#held.filter(
+      (slice) => slice.kind === kind && isWithin(slice, { fromMs: sinceMs, toMs: Infinity }),
+    );
+    return { pid: process.pid, atMs, held };
+  }
+
+  #scheduleHeap(): void {
+    this.#heapTimer = this.#clock.setTimeout(() => {
+      this.#takeHeap();
+      this.#scheduleHeap();
+    }, HEAP_EACH_MS);
+    this.#heapTimer.unref?.();
+  }
+
+  #takeHeap(): number {
+    const atMs = Math.ceil(this.#clock.now());
+    this.#keep({ kind: "heap", fromMs: atMs, toMs: atMs }, this.#profiler.heap());
+    return atMs;
+  }
+
+  #keep(key: SliceKey, encoded: Uint8Array): void {
+    this.#kept = this.#kept.then(async () => {
+      await this.#store({ ...key, bytes: await gzipAsync(encoded) });
+    });
+  }
+
+  async #store(slice: Slice): Promise<void> {
+    this.#held.push(slice);
+    try {
+      for (let oldest = this.#held[0]; oldest !== undefined; oldest = this.#held[0]) {
+        await this.#write(oldest);
+        this.#observer.sliceWritten();
+        this.#held.shift();
+      }
+      this.#problem = undefined;
+    } catch (error) {
+      this.#observer.sliceNotWritten();
+      const why = error instanceof Error ? error.message : String(error);
+      this.#problem = `profiles cannot be written (${why}): the last ones are kept in memory; make room, or give a DATA_DIR that this user may write`;
+      let bytes = this.#held.reduce((sum, held) => sum + held.bytes.length, 0);
+      while (bytes > this.#heldBytesMax && this.#held.length > 0) bytes -= this.#held.shift()!.bytes.length;
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// What the service can tell when something happens to it: binds an incident's recorder to the processes.
+
+import { release } from "node:os";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import type { Profile } from "pprof-format";
+import { type Config, redacted } from "../config.ts";
+import type { Clock } from "../clock.ts";
+import type { IncidentSources } from "../incidents/sources.ts";
+import type { ProfileCollector } from "../profiling/collect.ts";
+import { workerProcess } from "../profiling/slice.ts";
+import { profilesDirectory } from "../profiling/slice-files.ts";
+import { profileOf } from "../profiling/window.ts";
+import { type Ledger, mismatches } from "../telemetry/ledger.ts";
+import { SUPERVISOR, VERSION } from "./metrics.ts";
+
+/** A window that ends this little ago, in milliseconds, ends now: the processes are asked for their last slice. */
+const NOW_MS = 5_000;
+/** How far back the last heap profile of a process that is gone is looked for. */
+const HEAP_AGE_MAX_MS = 15 * 60_000;
+
+/** The part of the supervisor that is asked. */
+export interface Observed {
+  readonly config: Config;
+  readonly profiles: ProfileCollector;
+  readonly clock: Clock;
+  readonly ledger: () => ReadonlyMap<string, Ledger>;
+}
+
+const gzipAsync = promisify(gzip);
+const encoded = async (profile: Promise<Profile>): Promise<Uint8Array> => await gzipAsync((await profile).encode());
+
+export function incidentSources({ config, profiles, clock, ledger }: Observed): IncidentSources {
+  const dir = profilesDirectory(config.dataDir);
+  return {
+    cpuProfile: async (fromMs, toMs) => {
+      const nowMs = clock.now();
+      if (nowMs - toMs > NOW_MS) return await encoded(profileOf({ dir, kind: "cpu", fromMs, toMs }));
+      return await encoded(profiles.take({ kind: "cpu", past: (nowMs - fromMs) / 1000 }));
+    },
+    heapProfile: async (worker) => {
+      try {
+        return await encoded(profiles.take({ kind: "heap", worker }));
+      } catch {
+        const toMs = clock.now();
+        const process = worker === undefined || worker === SUPERVISOR ? worker : workerProcess(worker);
+        return await encoded(profileOf({ dir, kind: "heap", fromMs: toMs - HEAP_AGE_MAX_MS, toMs, process }));
+      }
+    },
+    inspect: async () => ({}),
+    history: () => ({}),
+    logLines: () => [],
+    ledger: () =>
+      Object.fromEntries([...ledger()].map(([topic, each]) => [topic, { ...each, mismatches: mismatches(each) }])),
+    versions: () => ({
+      sluice: VERSION,
+      ...process.versions,
+      platform: process.platform,
+      arch: process.arch,
+      kernel: release(),
+    }),
+    config: () => redacted(config),
+  };
+}

@@ -1,0 +1,250 @@
+// The incidents of the whole service: the store, the recorder, and who tells them what.
+//
+//   a trigger fires ----------------------------------.
+//   a worker ends, as it should not ------------------|
+//   a worker is silent, or its watchdog reports ------+--> recorder --> DATA_DIR/incidents/<id>
+//   somebody asks ------------------------------------|
+//   the run before this one ended badly --------------'
+//
+// Invariants: nothing here stops the service: a directory that cannot be used is logged when there is an incident to record, and
+// that incident is lost. What a dying process left is removed only when it is in a bundle. Of two services with one DATA_DIR only
+// the first records.
+
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import type { IncidentState } from "../admin/state.ts";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Cause, Incident } from "../incidents/incident.ts";
+import { kernelKills } from "../incidents/kernel-kills.ts";
+import { IncidentRecorder } from "../incidents/recorder.ts";
+import { type PastRun, type Run, RunMarker } from "../incidents/run-marker.ts";
+import { type Attachment, HEAP, type IncidentSources } from "../incidents/sources.ts";
+import { IncidentStore } from "../incidents/store.ts";
+import { findStuckReports } from "../incidents/stuck-reports.ts";
+import { findHeapAtLimit } from "../profiling/heap-at-limit.ts";
+import { workerProcess } from "../profiling/slice.ts";
+import { profilesDirectory } from "../profiling/slice-files.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { IncidentMetrics } from "./incident-metrics.ts";
+import { SUPERVISOR } from "./metrics.ts";
+import { Silence } from "./silence.ts";
+import type { Ending, WorkerSlot } from "./slot.ts";
+
+export interface ServiceIncidentsOptions {
+  readonly config: Config;
+  readonly slots: readonly WorkerSlot[];
+  readonly sources: IncidentSources;
+  readonly metrics: IncidentMetrics;
+  readonly version: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+const LOOK_MS = 1_000;
+/** The signals that V8 ends a process with when there is no memory. */
+const NO_MEMORY_SIGNALS: ReadonlySet<string> = new Set(["SIGABRT", "SIGTRAP", "SIGILL"]);
+/** What the file of a heap at its limit may take to arrive after its process is gone. */
+const HEAP_WAIT_MS = 2_000;
+/** Between reaching the limit and the end of the process; one that lived on for longer died of something else. */
+const HEAP_AGE_MAX_MS = 60_000;
+
+export class ServiceIncidents implements IncidentState {
+  readonly #dir: string;
+  readonly #profilesDir: string;
+  readonly #run: Run;
+  readonly #store: IncidentStore;
+  readonly #recorder: IncidentRecorder;
+  readonly #marker: RunMarker;
+  readonly #silence: Silence;
+  readonly #metrics: IncidentMetrics;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #pending = new Set<Promise<unknown>>();
+  /** Rejects if nothing can be recorded. */
+  #opened: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #kernelKills = 0;
+
+  constructor({ config, slots, sources, metrics, version, log, clock }: ServiceIncidentsOptions) {
+    const { dataDir, incidentsMax: countMax, incidentsBytesMax: bytesMax, watchdogTimeoutMs } = config;
+    this.#dir = join(dataDir, "incidents");
+    this.#profilesDir = profilesDirectory(dataDir);
+    this.#run = { pid: process.pid, startedAtMs: clock.now(), version };
+    this.#store = new IncidentStore({ dir: this.#dir, countMax, bytesMax });
+    this.#marker = new RunMarker(this.#dir, clock);
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#clock = clock;
+    this.#recorder = new IncidentRecorder({
+      store: this.#store,
+      sources,
+      log,
+      clock,
+      counted: (kind) => {
+        metrics.incidents.with(kind).inc();
+      },
+      written: () => {
+        this.#written();
+      },
+    });
+    this.#silence = new Silence({
+      slots,
+      dir: this.#profilesDir,
+      watchdogTimeoutMs,
+      clock,
+      begin: (cause, attachments) => this.begin(cause, attachments),
+    });
+  }
+
+  /** Opens the store and, after that, records what earlier runs left. Waits for nothing. */
+  start(): void {
+    const opened = this.#open();
+    this.#opened = opened;
+    this.#track(this.#afterOpen(opened));
+  }
+
+  /** Completes what is being recorded. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#silence.idle();
+    const ended = this.#recorder.stop();
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    await ended;
+    await this.#recorder.stop();
+    await this.#marker.end().catch(() => {});
+  }
+
+  /** Records an incident. Never rejects. Undefined if none began. */
+  async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
+    if (!(await this.#isOpen(cause))) return undefined;
+    return await this.#recorder.begin(cause, attachments);
+  }
+
+  /** A worker ended, and nobody had told it to. */
+  workerEnded(slot: WorkerSlot, ending: Ending): void {
+    this.#track(this.#ended(slot.name, ending, this.#clock.now()));
+  }
+
+  incidents(): Incident[] {
+    return this.#store.list();
+  }
+
+  incident(id: string): Incident | undefined {
+    return this.#store.get(id);
+  }
+
+  incidentFile(id: string, name: string): string | undefined {
+    return this.#store.file(id, name);
+  }
+
+  async incidentArchive(id: string): Promise<Readable | undefined> {
+    return await this.#store.archive(id);
+  }
+
+  async forceIncident(why: string): Promise<Incident | undefined> {
+    return await this.begin({ kind: "forced", worker: undefined, atMs: this.#clock.now(), why });
+  }
+
+  async #afterOpen(opened: Promise<PastRun | undefined>): Promise<void> {
+    try {
+      const past = await opened;
+      this.#timer = setInterval(() => {
+        this.#silence.look();
+      }, LOOK_MS).unref();
+      await this.#recover(past);
+    } catch (error) {
+      this.#log.debug({ err: error }, "earlier incidents cannot be taken up");
+    }
+  }
+
+  async #isOpen({ kind, worker, why }: Cause): Promise<boolean> {
+    try {
+      await this.#opened;
+      return true;
+    } catch (error) {
+      this.#log.error({ err: error, kind, worker, reason: why }, "an incident cannot be recorded");
+      return false;
+    }
+  }
+
+  async #open(): Promise<PastRun | undefined> {
+    await this.#store.open();
+    if (!(await this.#marker.lock())) throw new Error(`another service records incidents in ${this.#dir}`);
+    this.#kernelKills = await kernelKills();
+    const past = await this.#marker.past();
+    await this.#marker.begin(this.#run);
+    this.#written();
+    return past;
+  }
+
+  // --- what a worker leaves
+
+  async #ended(worker: string, { cause, signal, readyForMs }: Ending, atMs: number): Promise<void> {
+    const lived = readyForMs === 0 ? "before it was ready" : `after ${Math.round(readyForMs / 1000)} s`;
+    const kind = signal === undefined ? "crash" : "fatal_signal";
+    const ended: Cause = { kind, worker, atMs, why: `it ended with ${cause}, ${lived}` };
+    if (!(await this.#isOpen(ended))) return;
+    const dir = join(this.#profilesDir, workerProcess(worker));
+    const waitMs = signal !== undefined && NO_MEMORY_SIGNALS.has(signal) ? HEAP_WAIT_MS : 0;
+    const heap = await findHeapAtLimit(dir, worker, atMs - HEAP_AGE_MAX_MS, waitMs);
+    if (heap !== undefined) {
+      const why = `its heap reached its limit; it ended with ${cause}, ${lived}`;
+      await this.begin({ kind: "out_of_memory", worker, atMs, why }, [{ name: HEAP, content: heap.profile }]);
+      await heap.remove();
+      return;
+    }
+    const kills = await kernelKills();
+    if (signal === "SIGKILL" && kills > this.#kernelKills) {
+      this.#kernelKills = kills;
+      const why = `the kernel killed it ${lived}, because the control group's memory limit was reached`;
+      await this.begin({ kind: "out_of_memory", worker, atMs, why });
+      return;
+    }
+    await this.begin(ended);
+  }
+
+  // --- what an earlier run left
+
+  async #recover(past: PastRun | undefined): Promise<void> {
+    await this.#recorder.completeInterrupted();
+    if (past !== undefined) {
+      const { pid, startedAtMs, version, lastSeenMs: atMs } = past;
+      const started = new Date(startedAtMs).toISOString();
+      const why = `the service that was started at ${started} (version ${version}, pid ${pid}) ended without a word`;
+      await this.#recorder.past({ kind: "supervisor_died", worker: SUPERVISOR, atMs, why });
+    }
+    const names = await readdir(this.#profilesDir).catch(() => []);
+    for (const name of names) {
+      const worker = /^worker-(\d+)$/.exec(name)?.[1];
+      if (worker !== undefined) await this.#recoverWorker(join(this.#profilesDir, name), worker);
+    }
+  }
+
+  async #recoverWorker(dir: string, worker: string): Promise<void> {
+    const heap = await findHeapAtLimit(dir, worker, 0);
+    if (heap !== undefined && heap.atMs < this.#run.startedAtMs) {
+      const why = "its heap reached its limit in an earlier run";
+      const cause: Cause = { kind: "out_of_memory", worker, atMs: Math.round(heap.atMs), why };
+      await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
+      await heap.remove();
+    }
+    for (const report of await findStuckReports(dir, worker)) {
+      if (report.cause.atMs >= this.#run.startedAtMs) continue;
+      await this.#recorder.past(report.cause, report.attachments);
+      await report.remove();
+    }
+  }
+
+  #track(work: Promise<unknown>): void {
+    this.#pending.add(work);
+    void work.finally(() => {
+      this.#pending.delete(work);
+    });
+  }
+
+  #written(): void {
+    this.#metrics.incidentBytes.with().set(this.#store.bytes);
+  }
+}

@@ -1,0 +1,38 @@
+// What the CPU is spent on, said by those who know it, for the profiler's samples: a port, so that ingest knows no profiler.
+//
+// Work that is worth a label is synchronous: a message is transcoded, a record batch produced, an outcome settled in one go. So
+// labels are a state of the thread that is put on and taken back, and need not follow promises. Label sets are made once and kept
+// where the topic or the call is known; putting on the one that is on already costs a comparison.
+
+/** Label sets are compared by identity; the names are LABEL_NAMES in profiling/labels.ts. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** One method as one caller calls it. */
+export interface Origin {
+  /** The labels of its messages for a topic. */
+  of(topic: string): Labels;
+}
+
+export interface Attribution {
+  /** @param peer the caller's address, with its port. */
+  origin(method: string, peer: string): Origin;
+  /** The labels of what a worker does for a topic, whoever has called. */
+  stage(stage: "produce" | "settle", topic: string): Labels;
+  /** Puts labels on until the end of this turn of the event loop, or until others are put on. */
+  mark(labels: Labels): void;
+  /** Puts labels on until `leave`, which takes what this returns: those that were on. */
+  enter(labels: Labels): Labels;
+  leave(previous: Labels): void;
+}
+
+const NO_LABELS: Labels = {};
+const NOWHERE: Origin = { of: () => NO_LABELS };
+
+/** Nobody samples. */
+export const noAttribution: Attribution = {
+  origin: () => NOWHERE,
+  stage: () => NO_LABELS,
+  mark: () => {},
+  enter: () => NO_LABELS,
+  leave: () => {},
+};
