@@ -117,7 +117,7 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
     }
   }
   return {
-    targets: names.map((target, i) => summarize(target, rounds[i]!, workers[i]!)),
+    targets: names.map((target, i) => summarize(target, rounds[i]!, workers[i])),
     ratios: names.slice(1).map((to, i) => ratio(names[0]!, to, rounds[0]!, rounds[i + 1]!)),
   };
 }
