@@ -59,6 +59,10 @@ class AcknowledgingProducer implements Producer {
     return { ready: true, problems: [] };
   }
 
+  inspect() {
+    return { client: "direct" as const, unknown: [], partitions: [], partitionsLeftOut: 0 };
+  }
+
   async start(): Promise<void> {}
   async drain(): Promise<void> {}
   async dispose(): Promise<void> {}

@@ -22,9 +22,9 @@ import { Health } from "./grpc/health.ts";
 import { NativeServer } from "./grpc/native/server.ts";
 import { EventIngest } from "./grpc/publish.ts";
 import { Reflection } from "./grpc/reflection.ts";
-import type { GrpcServer, Method } from "./grpc/server.ts";
+import type { CallersState, GrpcServer, Method } from "./grpc/server.ts";
 import { Pipeline } from "./ingest/pipeline.ts";
-import type { Producer } from "./ingest/producer.ts";
+import type { Producer, ProducerState } from "./ingest/producer.ts";
 import { repartition } from "./ingest/repartition.ts";
 import { UnassignedTopics } from "./ingest/unassigned-topics.ts";
 import type { Dial } from "./kafka/direct/connection.ts";
@@ -44,6 +44,14 @@ import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 
 export type { DropOutcome, DropRequest } from "./spool/dead-letters.ts";
 
+/** What a worker's parts have to do, for whoever looks for the cause of an incident; plain data. */
+export interface ServiceState {
+  /** Undefined without brokers. */
+  readonly kafka: ProducerState | undefined;
+  /** Undefined until it listens. */
+  readonly callers: CallersState | undefined;
+}
+
 /** A worker's service. */
 export interface Service extends Component {
   /** Where gRPC listens, once started. */
@@ -51,6 +59,7 @@ export interface Service extends Component {
   readonly metrics: Metrics;
   /** `ready` says whether batches have a chance to be stored; `problems` what is wrong, one sentence each. */
   health(): { ready: boolean; problems: string[] };
+  inspect(): ServiceState;
   /** Drops letters from the dead-letter logs that this worker holds; see `DeadLetters.drop`. */
   dropDeadLetters(request: DropRequest): Promise<DropOutcome>;
 }
@@ -159,6 +168,10 @@ class WorkerService implements Service {
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
+  }
+
+  inspect(): ServiceState {
+    return { kafka: this.#producer?.inspect(), callers: this.#server?.inspect() };
   }
 
   async dropDeadLetters(request: DropRequest): Promise<DropOutcome> {

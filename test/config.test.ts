@@ -4,6 +4,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { type Config, configMarkdown, loadConfig, optionRows, redacted } from "../src/config.ts";
 import { bytes, duration, formatBytes, formatDuration } from "../src/config/kinds.ts";
+import { DEFAULT_TRIGGERS } from "../src/config/triggers.ts";
 
 function config(env: Record<string, string>, flags: string[] = []): Config {
   const loaded = loadConfig(env, flags);
@@ -46,6 +47,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     grpcTlsKeyFile: undefined,
     grpcTlsClientCaFile: undefined,
     dataDir: resolve("data"),
+    incidentTriggers: DEFAULT_TRIGGERS,
     logLevel: "info",
     kafkaClientId: "sluice",
     kafkaAutoCreateTopics: false,

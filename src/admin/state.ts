@@ -4,6 +4,8 @@ import type { Readable } from "node:stream";
 import type { Incident } from "../incidents/incident.ts";
 import type { Profile } from "pprof-format";
 import type { CaptureRequest } from "../profiling/collect.ts";
+import type { ThreadUsage } from "../profiling/threads.ts";
+import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
@@ -54,6 +56,19 @@ export interface IncidentState {
   forceIncident(why: string): Promise<Incident | undefined>;
 }
 
+/** What every process can be asked, and what it answers. */
+export interface Observations {
+  /** Its native threads. */
+  readonly threads: readonly ThreadUsage[];
+  /** The event loop's delay in each of the last 60 seconds, oldest first. */
+  readonly eventloop: readonly EventLoopSecond[];
+}
+
+/** One process's answer, or in one sentence why there is none. */
+export type Observed<T> =
+  | { readonly worker: string; readonly value: T; readonly reason?: undefined }
+  | { readonly worker: string; readonly value?: undefined; readonly reason: string };
+
 export interface AdminState extends IncidentState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
@@ -63,6 +78,8 @@ export interface AdminState extends IncidentState {
   readonly profiled: readonly string[];
   /** @throws CaptureError if there is nothing of any process. */
   profile(request: CaptureRequest): Promise<Profile>;
+  /** Asks every process, and waits no longer than a few seconds for it. */
+  inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */
   dropLetters(drop: LetterDrop): Promise<LettersDropped>;
 }

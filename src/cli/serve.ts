@@ -2,6 +2,7 @@
 
 import { accessSync, constants } from "node:fs";
 import { type Config, loadConfig } from "../config.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { type Command, printMistakes } from "./command.ts";
 import { type About, commandHelp, configRows } from "./help.ts";
@@ -51,7 +52,8 @@ export const serve: Command = {
     }
     const { config } = loaded;
     const { runSupervisor } = await import("../supervisor/supervisor.ts");
-    const log = createLogger({ level: config.logLevel, name: "supervisor" });
-    return runSupervisor(config, log, io.shutdown);
+    const logRing = new LogRing();
+    const log = createLogger({ level: config.logLevel, name: "supervisor", ring: logRing });
+    return runSupervisor(config, log, io.shutdown, { logRing });
   },
 };

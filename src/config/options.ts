@@ -17,6 +17,7 @@ import {
   text,
   topicName,
 } from "./kinds.ts";
+import { triggers } from "./triggers.ts";
 
 export interface Option<T> {
   /** The environment variable. */
@@ -96,6 +97,13 @@ export const OPTIONS = {
     oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),
     "info",
     "The least level that is logged, as JSON lines on standard error.",
+  ),
+
+  incidentTriggers: option(
+    "INCIDENT_TRIGGERS",
+    triggers,
+    "default",
+    "Which values make an incident by themselves; docs/operations.md has their names and defaults.",
   ),
 
   kafkaClientId: option("KAFKA_CLIENT_ID", text("NAME"), "sluice", "The client id that brokers log and set quotas by."),

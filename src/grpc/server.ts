@@ -62,7 +62,35 @@ export interface Method {
   open(call: ServerCall): CallHandler;
 }
 
+/** The connections from one address, or of one client certificate. */
+export interface CallerState {
+  /** Without its port, which is another one for each connection. */
+  readonly address: string;
+  /** The common name of its certificate, with mTLS. */
+  readonly identity: string | undefined;
+  readonly connections: number;
+  /** Calls that are open. */
+  readonly streams: number;
+  /** Those of the connection with the most. */
+  readonly streamsMax: number;
+  /** Answers that it has not taken. */
+  readonly unsentBytes: number;
+  readonly oldestSeconds: number;
+}
+
+/** Who is connected; plain data. */
+export interface CallersState {
+  readonly server: "native" | "grpc-js";
+  /** What this server cannot tell, one sentence each. */
+  readonly unknown: readonly string[];
+  /** Those with the most streams first, then those with the most connections. */
+  readonly callers: readonly CallerState[];
+  readonly callersLeftOut: number;
+}
+
 export interface GrpcServer extends Component {
   /** Where it listens, once started; the port is the real one. */
   readonly address: { readonly host: string; readonly port: number };
+  /** For whoever looks for the cause of an incident. Changes nothing. */
+  inspect(): CallersState;
 }

@@ -75,6 +75,11 @@ export class Http2Server {
     return typeof address === "object" && address !== null ? address.port : this.#options.port;
   }
 
+  /** Those that are open. */
+  get connections(): Iterable<Connection> {
+    return this.#connections;
+  }
+
   /** @throws what listening has failed with: an Error with `code`. */
   async start(): Promise<void> {
     const { host, port } = this.#options;

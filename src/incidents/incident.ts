@@ -4,16 +4,11 @@
 // An id is the UTC time, the kind and the process, so that names sort by time and say what to expect:
 // `20260301T101112.345Z-stuck_loop-0`. It is a directory's name and part of a URL, so nothing but these characters is one.
 
-/** What fires on the history of a worker (triggers), and what ends or stops one. */
+import { TRIGGER_KINDS } from "../config/triggers.ts";
+
+/** What fires on the history of a worker, and what ends or stops one. */
 export const INCIDENT_KINDS = [
-  "cpu",
-  "event_loop",
-  "rss",
-  "heap",
-  "fds",
-  "acknowledged_p99",
-  "kafka_queue",
-  "error_rate",
+  ...TRIGGER_KINDS,
   "forced",
   "crash",
   "fatal_signal",

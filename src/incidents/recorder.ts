@@ -177,8 +177,7 @@ export class IncidentRecorder {
 
   async #record(bundle: Bundle, cause: Cause): Promise<void> {
     await this.#take(bundle, cause, AT_ONCE, true);
-    await this.#until(cause.atMs + this.#afterMs);
-    if (this.#clock.now() < cause.atMs + this.#afterMs)
+    if (!(await this.#until(cause.atMs + this.#afterMs)))
       await bundle.problem("the service ended before the time after the incident was over");
     await this.#take(bundle, cause, AFTERWARDS, false);
   }
@@ -189,7 +188,8 @@ export class IncidentRecorder {
       cause,
       sources: this.#sources,
       beforeMs: cause.atMs - BEFORE_MS,
-      afterMs: Math.min(this.#clock.now(), cause.atMs + this.#afterMs),
+      // A timer may be a little early.
+      afterMs: Math.min(this.#clock.now() + 1, cause.atMs + this.#afterMs),
     };
     const present = new Set(keep ? bundle.incident.files.map(({ name }) => name) : []);
     await Promise.all(parts.filter(({ name }) => !present.has(name)).map((part) => this.#part(bundle, part, scene)));
@@ -251,15 +251,16 @@ export class IncidentRecorder {
     }
   }
 
-  /** Resolves at that time, or when the recorder is stopped. */
-  async #until(atMs: number): Promise<void> {
-    if (this.#stopping) return;
+  /** Resolves at that time, with true, or when the recorder is stopped. */
+  async #until(atMs: number): Promise<boolean> {
+    if (this.#stopping) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.setTimeout(resolve, Math.max(0, atMs - this.#clock.now()));
     this.#wakers.add(resolve);
     await promise;
     this.#wakers.delete(resolve);
     this.#clock.clearTimeout(timer);
+    return !this.#stopping;
   }
 }
 

@@ -1,10 +1,8 @@
 // Where the recorder gets what a bundle holds, as callbacks: it knows nothing of processes, profilers and disks.
 
 import type { Content } from "./bundle.ts";
+import type { Question } from "../supervisor/inspection.ts";
 import type { Cause } from "./incident.ts";
-
-/** What processes can be asked about themselves. */
-export type Question = "threads" | "eventloop" | "state";
 
 /** Each rejects with a sentence if it cannot; then the bundle tells so and goes without. */
 export interface IncidentSources {
@@ -19,8 +17,8 @@ export interface IncidentSources {
   inspect(question: Question): Promise<Readonly<Record<string, unknown>>>;
   /** The key metrics, one value a second. */
   history(fromMs: number, toMs: number): unknown;
-  /** The last log lines of all processes, in order of time. */
-  logLines(fromMs: number, toMs: number): readonly string[];
+  /** The last log lines of all processes until then, in order of time. */
+  logLines(toMs: number): readonly string[];
   ledger(): unknown;
   versions(): unknown;
   /** Without secrets. */
@@ -61,8 +59,8 @@ const history: Part = {
 
 const log: Part = {
   name: "log.ndjson",
-  take: async ({ sources, beforeMs, afterMs }) => {
-    const lines = sources.logLines(beforeMs, afterMs);
+  take: async ({ sources, afterMs }) => {
+    const lines = sources.logLines(afterMs);
     return lines.length === 0 ? undefined : lines.map((line) => `${line}\n`).join("");
   },
 };

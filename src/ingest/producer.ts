@@ -93,6 +93,41 @@ export interface ProducerHealth {
   readonly problems: readonly string[];
 }
 
+/** What a Kafka client has to do for one topic-partition. */
+export interface PartitionState {
+  readonly topic: string;
+  readonly partition: number;
+  /** Record batches that wait, and those that were sent and have no answer. */
+  readonly queuedBatches: number;
+  readonly inFlight: number;
+  /** Of both. */
+  readonly queuedBytes: number;
+  /** Batches that were sent again, since the process was started. */
+  readonly retries: number;
+  /** The broker's node id; undefined if it is not known. */
+  readonly leader: number | undefined;
+  /** What an operator has to mend. */
+  readonly problem: string | undefined;
+}
+
+/** What a Kafka client has to do, and whom it knows; plain data. */
+export interface ProducerState {
+  readonly client: "direct" | "kafkajs";
+  /** What this client cannot tell, one sentence each. */
+  readonly unknown: readonly string[];
+  /** Those with the most bytes first; those that have nothing to do come last, and are left out first. */
+  readonly partitions: readonly PartitionState[];
+  readonly partitionsLeftOut: number;
+}
+
+export const PARTITIONS_TOLD_MAX = 500;
+
+/** The busiest of the partitions, and how many more there are. */
+export function busiest(all: readonly PartitionState[]): Pick<ProducerState, "partitions" | "partitionsLeftOut"> {
+  const partitions = [...all].sort((a, b) => b.queuedBytes - a.queuedBytes).slice(0, PARTITIONS_TOLD_MAX);
+  return { partitions, partitionsLeftOut: all.length - partitions.length };
+}
+
 export interface Producer extends Component {
   /** What is known of the topic, without waiting. A new object whenever something changed. */
   topic(name: string): TopicInfo | undefined;
@@ -108,4 +143,6 @@ export interface Producer extends Component {
    */
   send(batch: SealedBatch, settler: BatchSettler): void;
   health(): ProducerHealth;
+  /** For whoever looks for the cause of an incident. Changes nothing. */
+  inspect(): ProducerState;
 }

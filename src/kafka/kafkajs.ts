@@ -9,7 +9,15 @@
 
 import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
-import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../ingest/producer.ts";
+import {
+  type BatchSettler,
+  busiest,
+  type Producer,
+  type ProducerHealth,
+  type ProducerState,
+  type SealedBatch,
+  type TopicInfo,
+} from "../ingest/producer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { closingError } from "./errors.ts";
@@ -82,6 +90,11 @@ export class KafkajsProducer implements Producer {
     const ready = this.#topics.connected || this.#session?.connected === true;
     if (!ready) problems.add(this.#topics.problem ?? "there is no connection to any broker");
     return { ready, problems: [...problems] };
+  }
+
+  inspect(): ProducerState {
+    const unknown = ["kafkajs does not tell which broker leads a partition"];
+    return { client: "kafkajs", unknown, ...busiest([...this.#lanes.values()].map((lane) => lane.inspect())) };
   }
 
   async drain(deadlineMs: number): Promise<void> {

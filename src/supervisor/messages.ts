@@ -9,6 +9,8 @@
 //     cut | notCut     ------->                   when that was, with the slices that are not on disk
 //                      <-------    dropLetters
 //     lettersDropped   ------->                   which, or why none
+//                      <-------    ask
+//     answer           ------->                   or noAnswer, and why
 //                      <-------    drain          once; the worker ends when it is done
 
 import type { Worker } from "node:cluster";
@@ -16,6 +18,8 @@ import type { Config } from "../config.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
+import type { TakenLines } from "../telemetry/log-ring.ts";
+import type { Inspections, Question } from "./inspection.ts";
 
 /** Where a worker takes connections. */
 export interface Listening {
@@ -33,18 +37,29 @@ export type ToWorker =
   | { readonly type: "start"; readonly workerIndex: number; readonly config: Config }
   | { readonly type: "drain"; readonly deadlineMs: number }
   | { readonly type: "cut"; readonly id: number; readonly request: CutRequest }
-  | { readonly type: "dropLetters"; readonly id: number; readonly request: DropRequest };
+  | { readonly type: "dropLetters"; readonly id: number; readonly request: DropRequest }
+  | { readonly type: "ask"; readonly id: number; readonly question: Question };
 
 export type ToSupervisor =
   | { readonly type: "hello" }
   | { readonly type: "ready"; readonly address: Listening; readonly health: Health }
   | { readonly type: "failed"; readonly message: string }
-  /** The metrics that changed since the last snapshot, each whole. */
-  | { readonly type: "snapshot"; readonly changed: readonly MetricSnapshot[]; readonly health: Health }
   | { readonly type: "cut"; readonly id: number; readonly answer: CutAnswer }
   | { readonly type: "notCut"; readonly id: number; readonly message: string }
+  | {
+      readonly type: "snapshot";
+      /** The metrics that changed since the last one, each whole. */
+      readonly changed: readonly MetricSnapshot[];
+      readonly health: Health;
+      /** When it was taken, in milliseconds since the epoch. */
+      readonly atMs: number;
+      /** Log lines that are new. */
+      readonly log: TakenLines;
+    }
   | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }
-  | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string };
+  | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string }
+  | { readonly type: "answer"; readonly id: number; readonly value: Inspections[Question] }
+  | { readonly type: "noAnswer"; readonly id: number; readonly message: string };
 
 /** To a worker that is gone it does nothing: its exit tells the rest. */
 export function sendToWorker(worker: Worker, message: ToWorker): void {

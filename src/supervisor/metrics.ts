@@ -1,6 +1,7 @@
 // The scrape: every worker slot's metrics, the supervisor's own, and what the supervisor knows about the workers.
 
 import { readFileSync } from "node:fs";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -62,6 +63,7 @@ export function scrapeDefinitions(): MetricDefinition[] {
   return [
     ...definitions(createMetrics()),
     ...processDefinitions(),
+    ...cgroupDefinitions(),
     ...Object.values(createFamilies()).map((family) => family.definition),
     ...Object.values(createIncidentMetrics()).map((family) => family.definition),
   ];
@@ -74,6 +76,7 @@ export class SupervisorMetrics {
   readonly incidents = createIncidentMetrics();
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
+  readonly #cgroup = new CgroupMetrics();
   readonly #families = createFamilies();
   readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
@@ -99,7 +102,7 @@ export class SupervisorMetrics {
   start(): void {
     this.#process.start();
     const read = () => {
-      this.#processSnapshot = this.#process.snapshot();
+      this.#processSnapshot = [...this.#process.snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
     };
     read();
@@ -119,6 +122,15 @@ export class SupervisorMetrics {
   profileBytes(bytes: number): void {
     this.#families.profileBytes.with().set(bytes);
   }
+
+  /** The event loop's delay of this process, as ProcessMetrics has it. */
+  get eventLoop() {
+    return this.#process.eventLoop;
+  }
+
+  /** A metric of this process. */
+  readonly own = (name: string): MetricSnapshot | undefined =>
+    this.#processSnapshot.find((metric) => metric.name === name);
 
   slot(index: number): SlotMetrics {
     return this.#slots[index]!;

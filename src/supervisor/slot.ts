@@ -11,9 +11,12 @@ import type { Config } from "../config.ts";
 import type { ProfiledProcess } from "../profiling/collect.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { HandedConnections } from "./handed-connections.ts";
+import type { Inspectable, Inspections, Question } from "./inspection.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -38,6 +41,8 @@ export interface SlotObserver {
   ready(slot: WorkerSlot): void;
   /** It never will be ready, and ends now. */
   startFailed(slot: WorkerSlot, message: string): void;
+  /** Its metrics are new. @param atMs when they were read, in milliseconds since the epoch. */
+  pushed(slot: WorkerSlot, atMs: number): void;
   ended(slot: WorkerSlot, ending: Ending): void;
 }
 
@@ -48,6 +53,9 @@ const CUT_TIMEOUT_MS = 3_000;
 
 /** Dead letters are dropped with one sync, behind what waits for the disk. */
 const DROP_TIMEOUT_MS = 30_000;
+
+/** Questions are answered from memory, in a turn of its event loop. */
+const ASK_TIMEOUT_MS = 3_000;
 
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
@@ -64,14 +72,17 @@ function notReady(problem: string): Health {
   return { ready: false, problems: [problem] };
 }
 
-export class WorkerSlot implements ProfiledProcess {
+export class WorkerSlot implements ProfiledProcess, Inspectable {
   readonly index: number;
   readonly name: string;
   readonly metrics: SlotMetrics;
+  /** The last lines of the processes that lived here. */
+  readonly log = new LogRing();
   readonly #observer: SlotObserver;
   readonly #clock: Clock;
   readonly #cuts: Answers<CutAnswer>;
   readonly #drops: Answers<DropOutcome>;
+  readonly #questions: Answers<Inspections[Question]>;
   #living: Living | undefined;
   #lastCause = "";
   #address: Listening | undefined;
@@ -84,6 +95,7 @@ export class WorkerSlot implements ProfiledProcess {
     this.#clock = clock;
     this.#cuts = new Answers(clock);
     this.#drops = new Answers(clock);
+    this.#questions = new Answers(clock);
   }
 
   get alive(): boolean {
@@ -92,6 +104,12 @@ export class WorkerSlot implements ProfiledProcess {
 
   get pid(): number | undefined {
     return this.#living?.worker.process.pid;
+  }
+
+  /** Since its process was heard of, in milliseconds; undefined if none is ready here. */
+  get silentMs(): number | undefined {
+    if (this.#living?.readyMs === undefined) return undefined;
+    return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
   /** Where its process listens, or the last one did. */
@@ -161,12 +179,6 @@ export class WorkerSlot implements ProfiledProcess {
     return health.ready || health.problems.length > 0 ? health : notReady("not ready");
   }
 
-  /** For how long its process, which was ready, has not said anything, in milliseconds; undefined if none is ready. */
-  get silentMs(): number | undefined {
-    if (this.#living?.readyMs === undefined) return undefined;
-    return this.#clock.monotonic() - this.#living.lastSeenMs;
-  }
-
   /** Rejects with a sentence about the worker. */
   async cut(request: CutRequest): Promise<CutAnswer> {
     const worker = this.#living?.worker;
@@ -183,6 +195,24 @@ export class WorkerSlot implements ProfiledProcess {
     return this.#drops.ask(DROP_TIMEOUT_MS, (id) => {
       sendToWorker(worker, { type: "dropLetters", id, request });
     });
+  }
+
+  /**
+   * Its threads are read from here, because they are wanted most of a process that does not answer.
+   * Rejects within 3 s with a sentence about the worker: it does not run, does not answer, or cannot.
+   */
+  async ask<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const worker = this.#living?.worker;
+    if (worker === undefined) throw new Error(`it does not run now (${this.#lastCause}); try again`);
+    const { pid } = worker.process;
+    const answer =
+      question === "threads" && pid !== undefined && process.platform === "linux"
+        ? await readThreads(pid)
+        : await this.#questions.ask(ASK_TIMEOUT_MS, (id) => {
+            sendToWorker(worker, { type: "ask", id, question });
+          });
+    // The id that it comes back with is this question's.
+    return answer as Inspections[Q];
   }
 
   #receive(living: Living, message: ToSupervisor, config: Config): void {
@@ -205,6 +235,8 @@ export class WorkerSlot implements ProfiledProcess {
       case "snapshot":
         living.health = message.health;
         this.metrics.update(message.changed);
+        for (const line of message.log.lines) this.log.push(line);
+        this.#observer.pushed(this, message.atMs);
         break;
       case "cut":
         this.#cuts.resolve(message.id, message.answer);
@@ -218,6 +250,12 @@ export class WorkerSlot implements ProfiledProcess {
       case "lettersNotDropped":
         this.#drops.reject(message.id, message.message);
         break;
+      case "answer":
+        this.#questions.resolve(message.id, message.value);
+        break;
+      case "noAnswer":
+        this.#questions.reject(message.id, message.message);
+        break;
       default:
         message satisfies never;
     }
@@ -229,6 +267,7 @@ export class WorkerSlot implements ProfiledProcess {
     this.#lastCause = exit.cause;
     this.#cuts.rejectAll(`it ended (${exit.cause})`);
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
+    this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {
       ...exit,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,

@@ -25,7 +25,10 @@ import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder
 import { ProfileRing } from "../profiling/ring.ts";
 import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
+import type { Trigger } from "../incidents/triggers.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
@@ -33,7 +36,9 @@ import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
 import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
+import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { Timeline } from "./timeline.ts";
 
 export interface SupervisorOptions {
   /** The module that a worker process runs; main.ts. */
@@ -41,6 +46,8 @@ export interface SupervisorOptions {
   /** Takes the one line that says why the service ends by itself. */
   readonly print?: (line: string) => void;
   readonly clock?: Clock;
+  /** What keeps the last lines of `log`. */
+  readonly logRing?: LogRing;
 }
 
 /**
@@ -84,6 +91,8 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #ring: ProfileRing | undefined;
   readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
+  readonly #timeline: Timeline;
+  readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
   readonly #allGone = Promise.withResolvers<void>();
@@ -114,10 +123,29 @@ class Supervisor implements SlotObserver, AdminState {
       { length: config.workers },
       (_, index) => new WorkerSlot(index, this.#metrics.slot(index), this, this.#clock),
     );
+    this.#logRing = options.logRing ?? new LogRing();
+    this.#timeline = new Timeline(
+      {
+        log,
+        clock: this.#clock,
+        slots: this.#slots,
+        own: this.#metrics.own,
+        onTrigger: (trigger) => this.#triggered(trigger),
+      },
+      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+    );
     this.#incidents = new ServiceIncidents({
       config,
       slots: this.#slots,
-      sources: incidentSources({ config, profiles: this.#profiles, clock: this.#clock, ledger: () => this.ledger() }),
+      sources: incidentSources({
+        config,
+        clock: this.#clock,
+        profiles: this.#profiles,
+        history: this.#timeline.history,
+        inspect: (question) => this.inspect(question),
+        logLines: () => this.logLines(),
+        ledger: () => this.ledger(),
+      }),
       metrics: this.#metrics.incidents,
       version: VERSION,
       log,
@@ -139,6 +167,7 @@ class Supervisor implements SlotObserver, AdminState {
     this.#incidents.start();
     this.#recorder?.start();
     this.#ring?.start();
+    this.#timeline.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
@@ -149,6 +178,7 @@ class Supervisor implements SlotObserver, AdminState {
     await this.#recorder?.stop();
     await this.#ring?.stop();
     this.#metrics.stop();
+    await this.#timeline.stop();
     const outcome = exitCode === ExitCode.OK && this.#drainIncomplete ? ExitCode.DRAIN_INCOMPLETE : exitCode;
     // A first start that failed has said so in its one line.
     if (this.#neverReady.size === 0) {
@@ -196,7 +226,12 @@ class Supervisor implements SlotObserver, AdminState {
     else this.#log.error({ worker: slot.index, reason: message }, "worker cannot start");
   }
 
+  pushed(slot: WorkerSlot, atMs: number): void {
+    this.#timeline.pushed(slot, atMs);
+  }
+
   ended(slot: WorkerSlot, ending: Ending): void {
+    this.#timeline.ended(slot);
     const { cause, clean, readyForMs, unsettled } = ending;
     if (unsettled > 0)
       this.#log.error({ worker: slot.index, events: unsettled }, "worker ended with events unanswered");
@@ -348,6 +383,28 @@ class Supervisor implements SlotObserver, AdminState {
   async #cut(request: CutRequest): Promise<CutAnswer> {
     if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
     return await this.#recorder.cut(request);
+  }
+
+  /** Every worker's answer, and this process's where it has one. */
+  inspect<Q extends Question>(question: Q): Promise<Inspected<Q>[]> {
+    const own: Inspectable = { name: SUPERVISOR, ask: (asked) => this.#inspectOwn(asked) };
+    return inspectAll(question === "state" ? this.#slots : [...this.#slots, own], question);
+  }
+
+  async #inspectOwn<Q extends Question>(question: Q): Promise<Inspections[Q]> {
+    const answer = question === "threads" ? await readThreads(process.pid) : this.#metrics.eventLoop;
+    return answer as Inspections[Q];
+  }
+
+  /** The last log lines of all processes, oldest first; those of workers below `info` stay with them. */
+  logLines(): string[] {
+    return mergeLines([this.#logRing, ...this.#slots.map(({ log }) => log)]);
+  }
+
+  #triggered({ kind, worker, value, mean, limit, why, atMs }: Trigger): void {
+    this.#log.warn({ kind, worker, value, mean, limit }, why);
+    const measured = { value, limit, ...(mean === undefined ? {} : { mean }) };
+    void this.#incidents.begin({ kind, worker, atMs, why, ...measured });
   }
 }
 

@@ -25,15 +25,20 @@ import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import type { DropRequest, Service, ServiceOptions } from "../service.ts";
 import { SnapshotDelta } from "../telemetry/delta.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
+import { LogRing } from "../telemetry/log-ring.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
+import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
+import { type Inspections, type Question, versions } from "./inspection.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
 const SNAPSHOT_INTERVAL_MS = 1_000;
+/** Log lines that one snapshot brings at most. */
+const LINES_MAX = 100;
 /** What a worker takes to drain when its supervisor is gone, and what it waits for that beyond the deadline. */
 const ORPHAN_DRAIN_MS = 5_000;
 const ORPHAN_GRACE_MS = 2_000;
@@ -46,6 +51,7 @@ function isExpected(error: unknown): boolean {
 class WorkerProcess {
   readonly #createService: CreateService;
   readonly #processMetrics = new ProcessMetrics();
+  readonly #logRing = new LogRing();
   readonly #delta = new SnapshotDelta();
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
@@ -78,7 +84,7 @@ class WorkerProcess {
     const first = await Promise.race([this.#started.promise, this.#drainRequested.promise]);
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
-    const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}` });
+    const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}`, ring: this.#logRing });
     const attribution = this.#record(config, workerIndex);
     this.#watch(config, workerIndex, log);
     const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
@@ -155,7 +161,8 @@ class WorkerProcess {
 
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
-    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service) });
+    const log = this.#logRing.take(LINES_MAX);
+    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service), atMs: Date.now(), log });
   }
 
   #receive(message: ToWorker): void {
@@ -172,6 +179,9 @@ class WorkerProcess {
       case "dropLetters":
         void this.#dropLetters(message.id, message.request);
         break;
+      case "ask":
+        void this.#answer(message.id, message.question);
+        break;
       default:
         message satisfies never;
     }
@@ -184,6 +194,34 @@ class WorkerProcess {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       await sendToSupervisor({ type: "lettersNotDropped", id, message });
+    }
+  }
+
+  async #answer(id: number, question: Question): Promise<void> {
+    try {
+      await sendToSupervisor({ type: "answer", id, value: await this.#inspect(question) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      await sendToSupervisor({ type: "noAnswer", id, message });
+    }
+  }
+
+  async #inspect(question: Question): Promise<Inspections[Question]> {
+    switch (question) {
+      case "threads":
+        return await readThreads(process.pid);
+      case "eventloop":
+        return this.#processMetrics.eventLoop;
+      case "state":
+        if (this.#service === undefined) throw new Error("it is starting; try again");
+        return {
+          ...this.#service.inspect(),
+          pid: process.pid,
+          uptimeSeconds: Math.round(process.uptime()),
+          versions: versions(),
+        };
+      default:
+        return question satisfies never;
     }
   }
 

@@ -47,6 +47,14 @@ export class Gauge {
   }
 }
 
+/** A gauge that is looked up when it is read, and costs nothing in between. */
+export class ReadGauge {
+  read: () => number = () => 0;
+  snapshot(): number {
+    return this.read();
+  }
+}
+
 /** Upper bounds of a time histogram's buckets in seconds: powers of two from 100 µs to 105 s; +Inf follows. */
 export const TIME_BUCKETS: readonly number[] = Array.from({ length: 21 }, (_, i) => 1e-4 * 2 ** i);
 

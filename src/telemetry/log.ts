@@ -1,20 +1,30 @@
 // One logger a process: JSON lines, one line per fact, never one per event.
 
 import pino, { type Logger } from "pino";
+import { type LogRing, RingSink } from "./log-ring.ts";
 
 export type { Logger };
 
-export function createLogger(options: { readonly level: string; readonly name: string }): Logger {
+export interface LogOptions {
+  readonly level: string;
+  /** The value of `process` in each line. */
+  readonly name: string;
+  /** Keeps the last lines. */
+  readonly ring?: LogRing;
+}
+
+export function createLogger({ level, name, ring }: LogOptions): Logger {
   // To standard error, synchronously: standard output belongs to what a command prints, and a line about a crash must be
   // out before the process is.
+  const destination = pino.destination({ fd: 2, sync: true });
   return pino(
     {
-      level: options.level,
-      base: { process: options.name, pid: process.pid },
+      level,
+      base: { process: name, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: 2, sync: true }),
+    ring === undefined ? destination : new RingSink(destination, ring),
   );
 }
 

@@ -3,7 +3,15 @@
 // Names follow Prometheus: base units (_seconds, _bytes), _total for counters, labels of low cardinality only. Metrics of
 // the process and of Node.js itself (process_*, nodejs_*) are process.ts's.
 
-import { Counter, Family, Gauge, TimeHistogram, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+import {
+  Counter,
+  Family,
+  Gauge,
+  ReadGauge,
+  TimeHistogram,
+  type MetricDefinition,
+  type MetricSnapshot,
+} from "./instruments.ts";
 
 type Options = { readonly labels?: readonly string[]; readonly perWorker?: boolean };
 
@@ -15,6 +23,8 @@ const counter = (name: string, help: string, options: Options = {}): Family<Coun
   new Family(define("counter", name, help, options), () => new Counter());
 const gauge = (name: string, help: string, options: Options = {}): Family<Gauge> =>
   new Family(define("gauge", name, help, options), () => new Gauge());
+const readGauge = (name: string, help: string, options: Options = {}): Family<ReadGauge> =>
+  new Family(define("gauge", name, help, options), () => new ReadGauge());
 const time = (name: string, help: string, options: Options = {}): Family<TimeHistogram> =>
   new Family(define("histogram", name, help, options), () => new TimeHistogram());
 
@@ -135,6 +145,16 @@ export function createMetrics() {
     grpcHttp2Streams: gauge("sluice_grpc_http2_streams", "Open HTTP/2 streams: one for each gRPC call.", {
       perWorker: true,
     }),
+    grpcConnectionStreamsMax: readGauge(
+      "sluice_grpc_connection_streams_max",
+      "Open HTTP/2 streams of the connection that has the most.",
+      { perWorker: true },
+    ),
+    grpcConnectionStreamsLimit: gauge(
+      "sluice_grpc_connection_streams_limit",
+      "The most that a connection may have (GRPC_STREAMS_MAX).",
+      { perWorker: true },
+    ),
     grpcStreamAge: time("sluice_grpc_stream_age_seconds", "Age of HTTP/2 streams when they ended."),
     grpcReceivedBytes: counter("sluice_grpc_received_bytes_total", "Bytes received on gRPC connections."),
     grpcSentBytes: counter("sluice_grpc_sent_bytes_total", "Bytes sent on gRPC connections."),

@@ -6,8 +6,9 @@
 // pushed, once a second, which takes a fraction of a millisecond.
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import { constants, monitorEventLoopDelay, PerformanceObserver, type PerformanceEntry } from "node:perf_hooks";
-import { getHeapSpaceStatistics } from "node:v8";
+import { constants, PerformanceObserver, type PerformanceEntry } from "node:perf_hooks";
+import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8";
+import { EventLoopDelay, type EventLoopSecond } from "./event-loop.ts";
 import { Counter, Family, Gauge, TimeHistogram, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
 
 const each = (name: string, help: string, labels: readonly string[] = []) => ({ name, help, labels, perWorker: true });
@@ -30,6 +31,7 @@ function createFamilies() {
     openFilesMax: gauge("process_max_fds", "Limit of open file descriptors."),
     heapTotal: gauge("nodejs_heap_size_total_bytes", "Heap that V8 has reserved."),
     heapUsed: gauge("nodejs_heap_size_used_bytes", "Heap that V8 uses."),
+    heapLimit: gauge("nodejs_heap_size_limit_bytes", "The most that the heap may take before the process ends."),
     external: gauge("nodejs_external_memory_bytes", "Memory outside of the heap that objects hold, buffers included."),
     arrayBuffers: gauge("nodejs_array_buffers_bytes", "Memory of ArrayBuffers and Buffers."),
     heapSpace: gauge("nodejs_heap_space_size_used_bytes", "Heap in use, by V8's spaces.", ["space"]),
@@ -93,14 +95,12 @@ function readVirtualMemory(): number {
 
 export class ProcessMetrics {
   readonly #families = createFamilies();
-  // Once per turn of the loop, in native hooks: an idle process is not woken (a 10 ms timer cost 0.3 % of a core).
-  readonly #delay = monitorEventLoopDelay({ samplePerIteration: true });
+  readonly #delay = new EventLoopDelay();
   readonly #gc = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) this.#families.gc.with(gcKind(entry)).observe(entry.duration);
   });
-  readonly #delays = ([["0.5", 50] as const, ["0.99", 99] as const] as const).map(
-    ([quantile, percentile]) => [this.#families.eventLoopDelay.with(quantile), percentile] as const,
-  );
+  readonly #delayP50 = this.#families.eventLoopDelay.with("0.5");
+  readonly #delayP99 = this.#families.eventLoopDelay.with("0.99");
   readonly #delayMax = this.#families.eventLoopDelay.with("1");
   readonly #resourceTypes = new Set<string>();
   readonly #proc = process.platform === "linux";
@@ -112,14 +112,14 @@ export class ProcessMetrics {
     for (const family of [profilerRestarts, profileSlices, profileWriteFailures]) family.with();
     if (this.#proc) openFilesMax.with().set(readOpenFilesMax());
     this.#gc.observe({ entryTypes: ["gc"] });
-    this.#delay.enable();
-    // The first sample counts from the enabling on, idle time included.
-    setImmediate(() => setImmediate(() => this.#delay.reset()));
+    this.#delay.start();
+    // It does not change while the process lives.
+    this.#families.heapLimit.with().set(getHeapStatistics().heap_size_limit);
   }
 
   stop(): void {
     this.#gc.disconnect();
-    this.#delay.disable();
+    this.#delay.stop();
   }
 
   /** Tells that the profiler had to be restarted. */
@@ -133,6 +133,11 @@ export class ProcessMetrics {
 
   sliceNotWritten(): void {
     this.#families.profileWriteFailures.with().inc();
+  }
+
+  /** The event loop's delay in each of the last 60 windows, oldest first. */
+  get eventLoop(): readonly EventLoopSecond[] {
+    return this.#delay.seconds;
   }
 
   /** Reads everything anew; begins the next window of the event loop's delay. */
@@ -163,10 +168,11 @@ export class ProcessMetrics {
   }
 
   #readEventLoop(): void {
-    if (this.#delay.count === 0) return;
-    for (const [series, percentile] of this.#delays) series.set(this.#delay.percentile(percentile) / 1e9);
-    this.#delayMax.set(this.#delay.max / 1e9);
-    this.#delay.reset();
+    const second = this.#delay.endSecond(Date.now());
+    if (second === undefined) return;
+    this.#delayP50.set(second.p50);
+    this.#delayP99.set(second.p99);
+    this.#delayMax.set(second.max);
   }
 
   #readResources(): void {

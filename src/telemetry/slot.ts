@@ -85,6 +85,9 @@ export class SlotMetrics {
     return orphaned;
   }
 
+  /** A metric of the living process; undefined if it has none. */
+  readonly living = (name: string): MetricSnapshot | undefined => this.#living.get(name);
+
   snapshot(): MetricSnapshot[] {
     const names = new Set([...this.#dead.keys(), ...this.#living.keys()]);
     return [...names].map((name) => {

@@ -28,6 +28,7 @@ const state: AdminState = {
     await release;
     return profile([{ stack: [["leaf", 3]], value: [1, 10], labels: { worker: "0" } }]);
   },
+  inspect: async () => [],
   dropLetters: async (drop) => {
     drops.push(drop);
     return { dropped: drop.letters, events: 3, missing: [], problems: [] };

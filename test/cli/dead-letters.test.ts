@@ -310,6 +310,7 @@ async function startHolder(dataDir: string) {
       ledger: () => new Map(),
       profiled: [],
       profile: () => Promise.reject(new Error("nothing is profiled")),
+      inspect: async () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),
       ...noIncidents,
     },

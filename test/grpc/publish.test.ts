@@ -212,6 +212,7 @@ test("a stream whose connection is to end says Drain, answers what it has, and e
   let methods: readonly Method[] = [];
   const nowhere: GrpcServer = {
     address: { host: "127.0.0.1", port: 0 },
+    inspect: () => ({ server: "native", unknown: [], callers: [], callersLeftOut: 0 }),
     start: () => Promise.resolve(),
     drain: () => Promise.resolve(),
     dispose: () => Promise.resolve(),

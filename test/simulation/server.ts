@@ -3,7 +3,7 @@
 // It holds the service to the port's rules (src/grpc/server.ts): a message's bytes are worth nothing after the handler
 // returned, nothing is delivered while a call is paused, and handlers are never called from within a call's methods.
 
-import type { Status, CallHandler, GrpcServer, Method, ServerCall } from "../../src/grpc/server.ts";
+import type { CallersState, Status, CallHandler, GrpcServer, Method, ServerCall } from "../../src/grpc/server.ts";
 import type { Chance } from "../kafka/support/random.ts";
 import type { SimulatedProcess } from "./process.ts";
 import { type Scheduler, WORLD } from "./scheduler.ts";
@@ -53,6 +53,10 @@ export class SimulatedServer implements GrpcServer {
 
   get serving(): boolean {
     return this.#state === "serving" && this.process.alive;
+  }
+
+  inspect(): CallersState {
+    return { server: "native", unknown: [], callers: [], callersLeftOut: 0 };
   }
 
   start(): Promise<void> {

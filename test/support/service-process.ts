@@ -5,6 +5,7 @@ import { loadConfig } from "../../src/config.ts";
 import { ignoreSignals, shutdownOnSignals } from "../../src/supervisor/signals.ts";
 import { runSupervisor } from "../../src/supervisor/supervisor.ts";
 import { type CreateService, runWorker } from "../../src/supervisor/worker.ts";
+import { LogRing } from "../../src/telemetry/log-ring.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
 /**
@@ -20,6 +21,7 @@ export async function runServiceProcess(create: CreateService, entry: string): P
   const shutdown = shutdownOnSignals((code) => process.exit(code));
   const loaded = loadConfig(process.env, process.argv.slice(2));
   if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const log = createLogger({ level: loaded.config.logLevel, name: "supervisor" });
-  return await runSupervisor(loaded.config, log, shutdown, { workerEntry: entry });
+  const logRing = new LogRing();
+  const log = createLogger({ level: loaded.config.logLevel, name: "supervisor", ring: logRing });
+  return await runSupervisor(loaded.config, log, shutdown, { workerEntry: entry, logRing });
 }

@@ -9,10 +9,11 @@ import { Http2Server, type Http2ServerOptions } from "../../http2/server.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
-import type { GrpcServer, Method } from "../server.ts";
+import type { CallersState, GrpcServer, Method } from "../server.ts";
 import type { TlsPaths } from "../tls-files.ts";
 import { TlsWatch } from "../tls-watch.ts";
 import type { CallLimits } from "./call-context.ts";
+import { callersOf } from "./callers.ts";
 import { Calls } from "./calls.ts";
 import { Notices } from "./notices.ts";
 import { TransportObserver } from "./observer.ts";
@@ -43,6 +44,8 @@ export class NativeServer implements GrpcServer {
     this.#notices = new Notices(log, clock);
     const observer = new TransportObserver(metrics, this.#notices);
     metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
+    metrics.grpcConnectionStreamsLimit.with().set(options.streamsMax);
+    metrics.grpcConnectionStreamsMax.with().read = () => this.#streamsMax();
     const calls = new Calls({ metrics, clock, observer, notices: this.#notices }, methods, options);
     this.#calls = calls;
     const handler: RequestHandler = (stream, headers) => calls.open(stream, headers);
@@ -56,6 +59,16 @@ export class NativeServer implements GrpcServer {
   /** Memory that calls hold for messages that are incomplete or wait, in bytes; 0 when no call is open. */
   get heldBytes(): number {
     return this.#calls.heldBytes;
+  }
+
+  #streamsMax(): number {
+    let max = 0;
+    for (const { streamCount } of this.#http2.connections) max = Math.max(max, streamCount);
+    return max;
+  }
+
+  inspect(): CallersState {
+    return { server: "native", unknown: [], ...callersOf(this.#http2.connections) };
   }
 
   async start(): Promise<void> {

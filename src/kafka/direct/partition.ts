@@ -13,7 +13,7 @@
 
 import { assert, Code, IngestError } from "../../errors.ts";
 import type { Clock } from "../../clock.ts";
-import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
+import type { BatchSettler, PartitionState, SealedBatch } from "../../ingest/producer.ts";
 import type { Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -78,6 +78,7 @@ export class PartitionProducer {
   #blocked = false;
   #failuresInRow = 0;
   #queuedBytes = 0;
+  #retries = 0;
 
   constructor(topic: string, partition: number, dependencies: PartitionDependencies) {
     this.topic = topic;
@@ -99,6 +100,19 @@ export class PartitionProducer {
   /** Bytes that are not settled. */
   get queuedBytes(): number {
     return this.#queuedBytes;
+  }
+
+  inspect(): PartitionState {
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      queuedBatches: this.#queue.length,
+      inFlight: this.#inFlight.length,
+      queuedBytes: this.#queuedBytes,
+      retries: this.#retries,
+      leader: this.#leader < 0 ? undefined : this.#leader,
+      problem: this.problem,
+    };
   }
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
@@ -155,7 +169,10 @@ export class PartitionProducer {
     }
     this.#queue.shift();
     this.#inFlight.push(entry);
-    if (entry.sends++ > 0) this.#dependencies.metrics.kafkaRetries.with().inc();
+    if (entry.sends++ > 0) {
+      this.#retries += 1;
+      this.#dependencies.metrics.kafkaRetries.with().inc();
+    }
     entry.sentTo = this.#leader;
     entry.batch.sentAtMs ??= this.#dependencies.clock.monotonic();
     return entry;

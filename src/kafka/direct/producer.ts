@@ -5,7 +5,15 @@
 import { IdleWaiters } from "../../idle-waiters.ts";
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError, Reason } from "../../errors.ts";
-import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../../ingest/producer.ts";
+import {
+  type BatchSettler,
+  busiest,
+  type Producer,
+  type ProducerHealth,
+  type ProducerState,
+  type SealedBatch,
+  type TopicInfo,
+} from "../../ingest/producer.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { actionFor, closingError, ErrorCode, errorName } from "../errors.ts";
@@ -105,6 +113,11 @@ export class DirectProducer implements Producer, PartitionHost {
       problems.add(`batches wait for partitions without a leader: ${leaderless.slice(0, 3).join(", ")}${more}`);
     }
     return { ready: this.#cluster.reachable, problems: [...problems] };
+  }
+
+  inspect(): ProducerState {
+    const partitions = Array.from(this.#partitions(), (partition) => partition.inspect());
+    return { client: "direct", unknown: [], ...busiest(partitions) };
   }
 
   async drain(deadlineMs: number): Promise<void> {

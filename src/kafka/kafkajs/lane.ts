@@ -5,7 +5,7 @@
 
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError, Reason } from "../../errors.ts";
-import type { BatchSettler, SealedBatch } from "../../ingest/producer.ts";
+import type { BatchSettler, PartitionState, SealedBatch } from "../../ingest/producer.ts";
 import type { Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -59,6 +59,8 @@ export class Lane {
   #queue: Part[] = [];
   #running = false;
   #failuresInRow = 0;
+  #retries = 0;
+  #sending = false;
   #goneSinceMs: number | undefined;
   #wake: { readonly timer: Timer; readonly resolve: () => void } | undefined;
 
@@ -72,6 +74,21 @@ export class Lane {
 
   get idle(): boolean {
     return this.#queue.length === 0;
+  }
+
+  inspect(): PartitionState {
+    // The one that is under way is the first of the queue.
+    const inFlight = this.#sending ? 1 : 0;
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      queuedBatches: Math.max(0, this.#queue.length - inFlight),
+      inFlight,
+      queuedBytes: this.#queue.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      retries: this.#retries,
+      leader: undefined,
+      problem: this.problem,
+    };
   }
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
@@ -103,6 +120,7 @@ export class Lane {
     const { send, clock } = this.#dependencies;
     part.batch.sentAtMs ??= clock.monotonic();
     this.#inFlight.inc();
+    this.#sending = true;
     let outcome: number | Failure | IngestError;
     try {
       outcome = await send(this.topic, this.partition, part.bytes);
@@ -112,6 +130,7 @@ export class Lane {
       else outcome = failureOf(thrown);
     }
     this.#inFlight.dec();
+    this.#sending = false;
     // It was given up meanwhile.
     if (this.#queue[0] !== part) return;
     if (typeof outcome === "number") {
@@ -187,6 +206,7 @@ export class Lane {
       );
       return;
     }
+    this.#retries += 1;
     metrics.kafkaRetries.with().inc();
     if (failure.maybeStored) metrics.kafkaPossibleDuplicates.with().inc();
     await this.#backOff();

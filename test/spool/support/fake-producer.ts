@@ -1,7 +1,14 @@
 // A Kafka that does what a test says: it remembers what it was sent, and tells the outcome when it is asked to.
 
 import { Code, IngestError, Reason } from "../../../src/errors.ts";
-import type { BatchSettler, Producer, ProducerHealth, SealedBatch, TopicInfo } from "../../../src/ingest/producer.ts";
+import type {
+  BatchSettler,
+  Producer,
+  ProducerHealth,
+  ProducerState,
+  SealedBatch,
+  TopicInfo,
+} from "../../../src/ingest/producer.ts";
 
 export interface Sent {
   readonly text: string;
@@ -42,6 +49,10 @@ export class FakeProducer implements Producer {
 
   addTopic(name: string, partitions?: number): void {
     this.topics.set(name, topicInfo(name, partitions));
+  }
+
+  inspect(): ProducerState {
+    return { client: "direct", unknown: [], partitions: [], partitionsLeftOut: 0 };
   }
 
   topic(name: string): TopicInfo | undefined {

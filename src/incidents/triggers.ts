@@ -1,0 +1,317 @@
+// Sees in the values of each second that something goes wrong, and says what.
+//
+// A trigger compares a value with its own mean of the minutes before, so that one setting fits small and large services, and
+// with absolute values, for what grows so slowly that the mean grows along. It has to hold for some seconds, and is silent for
+// a while after it has fired: one incident is one bundle, not one a second.
+//
+// The mean of CPU is never taken as less than what the load explains (history-reader.ts): a service that was idle and is given
+// work is healthy. Nothing fires in the first seconds of a process, which has caches to fill and a backlog to send.
+
+import type { TriggerKind, TriggerSetting, TriggerSettings } from "../config/triggers.ts";
+import type { Limits } from "../telemetry/history-reader.ts";
+import type { History, HistoryValues, Mean, Series } from "../telemetry/history.ts";
+
+/** A trigger has fired. */
+export interface Trigger {
+  readonly kind: TriggerKind;
+  /** The `worker` label of the process; of memory, which all share, the one that grew most. */
+  readonly worker: string;
+  readonly value: number;
+  /** Of the minutes before; undefined if the process is too young to have one. */
+  readonly mean: number | undefined;
+  /** What the value reached. */
+  readonly limit: number;
+  /** One sentence. */
+  readonly why: string;
+  /** In milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/** What cannot be read in the metrics. */
+export interface HostLimits {
+  /** Memory that all processes together may take, in bytes. */
+  readonly memoryBytes: number;
+}
+
+/** The mean is of the five minutes before, without the last ten seconds, which may be the incident already. */
+const MEAN_FROM_MS = 300_000;
+const MEAN_TO_MS = 10_000;
+/** A mean of fewer seconds is none. */
+const MEAN_SECONDS_MIN = 10;
+/** The first seconds of a process. */
+const GRACE_MS = 10_000;
+/** Failures that are too few to be an incident, whatever their share is. */
+const ERRORS_PER_SECOND_MIN = 10;
+/** Seconds end a little early or late. */
+const HOLD_TOLERANCE_MS = 250;
+/** A process that was not heard of for so long has no memory that counts. */
+const STALE_MS = 10_000;
+
+/** One value of one process. */
+interface Measure {
+  readonly kind: TriggerKind;
+  readonly series: Series;
+  /** The value is a share of it; 1 if it is none. NaN: not known. */
+  readonly whole: (limits: Limits) => number;
+  readonly what: string;
+  readonly unit: "cores" | "s" | "share";
+  /** The least that counts as the mean. */
+  readonly meanMin?: (values: HistoryValues) => number;
+  readonly applies?: (values: HistoryValues) => boolean;
+  /** Whether it says something of the supervisor, too, which makes profiles and bundles when it is asked to. */
+  readonly everyProcess?: true;
+}
+
+const MEASURES: readonly Measure[] = [
+  {
+    kind: "cpu",
+    series: "cpu",
+    whole: () => 1,
+    what: "the CPU of a worker",
+    unit: "cores",
+    meanMin: ({ cpuOfLoad }) => (Number.isNaN(cpuOfLoad) ? 0 : cpuOfLoad),
+  },
+  {
+    kind: "event_loop",
+    series: "eventLoopDelayMax",
+    whole: () => 1,
+    what: "the longest turn of the event loop",
+    unit: "s",
+  },
+  {
+    kind: "heap",
+    series: "heapBytes",
+    whole: ({ heapBytes }) => heapBytes,
+    what: "the heap, of its limit,",
+    unit: "share",
+    everyProcess: true,
+  },
+  {
+    kind: "fds",
+    series: "openFds",
+    whole: ({ openFds }) => openFds,
+    what: "open file descriptors, of their limit,",
+    unit: "share",
+    everyProcess: true,
+  },
+  {
+    kind: "connections",
+    series: "connections",
+    whole: ({ connections }) => connections,
+    what: "connections, of GRPC_CONNECTIONS_MAX,",
+    unit: "share",
+  },
+  {
+    kind: "streams",
+    series: "connectionStreamsMax",
+    whole: ({ connectionStreams }) => connectionStreams,
+    what: "streams of one connection, of GRPC_STREAMS_MAX,",
+    unit: "share",
+  },
+  {
+    kind: "acknowledged_p99",
+    series: "acknowledgedP99",
+    whole: () => 1,
+    what: "the 99th percentile of the time to an answer",
+    unit: "s",
+  },
+  {
+    kind: "kafka_queue",
+    series: "kafkaQueuedBytes",
+    whole: ({ admittedBytes }) => admittedBytes,
+    what: "bytes with the Kafka client, of ADMITTED_BYTES_MAX,",
+    unit: "share",
+  },
+  {
+    kind: "error_rate",
+    series: "errorRatio",
+    whole: () => 1,
+    what: "batches refused or events failed, of all,",
+    unit: "share",
+    applies: ({ errorsPerSecond }) => errorsPerSecond >= ERRORS_PER_SECOND_MIN,
+  },
+];
+
+/** A value that may be one too many. */
+interface Reading {
+  readonly kind: TriggerKind;
+  readonly value: number;
+  readonly mean: () => Mean;
+  readonly what: string;
+  readonly unit: Measure["unit"];
+}
+
+interface Watched {
+  /** When the first of the seconds began in which it was too much; undefined while it is not. */
+  sinceMs: number | undefined;
+  silentUntilMs: number;
+}
+
+interface Process {
+  firstMs: number;
+  lastMs: number;
+  rssBytes: number;
+}
+
+export class Triggers {
+  readonly #settings: TriggerSettings;
+  readonly #history: History;
+  readonly #host: () => HostLimits;
+  readonly #supervisor: string;
+  readonly #onTrigger: (trigger: Trigger) => void;
+  readonly #watched = new Map<string, Watched>();
+  readonly #processes = new Map<string, Process>();
+
+  /**
+   * @param supervisor the `worker` label of the process that serves nothing.
+   * @param host looked up only while it matters.
+   */
+  constructor(
+    dependencies: {
+      readonly history: History;
+      readonly host: () => HostLimits;
+      readonly onTrigger: (trigger: Trigger) => void;
+    },
+    settings: TriggerSettings,
+    supervisor: string,
+  ) {
+    this.#history = dependencies.history;
+    this.#host = dependencies.host;
+    this.#onTrigger = dependencies.onTrigger;
+    this.#settings = settings;
+    this.#supervisor = supervisor;
+  }
+
+  /** The process is gone; whoever comes next begins anew. */
+  ended(worker: string): void {
+    this.#processes.delete(worker);
+    for (const { kind } of MEASURES) {
+      const watched = this.#watched.get(`${kind} ${worker}`);
+      if (watched !== undefined) watched.sinceMs = undefined;
+    }
+  }
+
+  /** Takes the values of a second that is in the history already. @param atMs when it ended. */
+  evaluate(worker: string, atMs: number, values: HistoryValues, limits: Limits): void {
+    let process = this.#processes.get(worker);
+    if (process === undefined) {
+      process = { firstMs: atMs, lastMs: atMs, rssBytes: Number.NaN };
+      this.#processes.set(worker, process);
+    }
+    const beganMs = process.lastMs;
+    process.lastMs = atMs;
+    if (!Number.isNaN(values.rssBytes)) process.rssBytes = values.rssBytes;
+    if (atMs - process.firstMs < GRACE_MS) return;
+    for (const measure of MEASURES) {
+      if (worker === this.#supervisor && measure.everyProcess !== true) continue;
+      if (measure.applies !== undefined && !measure.applies(values))
+        this.#see(worker, beganMs, atMs, undefined, measure);
+      else this.#see(worker, beganMs, atMs, this.#reading(worker, atMs, values, limits, measure), measure);
+    }
+    this.#see("all", beganMs, atMs, this.#memory(atMs), { kind: "rss" });
+  }
+
+  #reading(worker: string, atMs: number, values: HistoryValues, limits: Limits, measure: Measure): Reading {
+    const { kind, series, what, unit, meanMin } = measure;
+    const whole = measure.whole(limits);
+    return {
+      kind,
+      what,
+      unit,
+      value: values[series] / whole,
+      mean: () => {
+        const { mean, count } = this.#history.mean(worker, series, atMs - MEAN_FROM_MS, atMs - MEAN_TO_MS);
+        return { mean: Math.max(mean, meanMin?.(values) ?? 0) / whole, count };
+      },
+    };
+  }
+
+  /** All processes share one limit. */
+  #memory(atMs: number): Reading | undefined {
+    if (this.#settings.rss === undefined) return undefined;
+    const living = [...this.#processes].filter(([, { lastMs, rssBytes }]) => rssBytes > 0 && atMs - lastMs < STALE_MS);
+    const { memoryBytes } = this.#host();
+    return {
+      kind: "rss",
+      what: "resident memory of all processes, of what they may take,",
+      unit: "share",
+      value: living.reduce((sum, [, { rssBytes }]) => sum + rssBytes, 0) / memoryBytes,
+      mean: () => {
+        const means = living.map(([worker]) => this.#meanMemory(worker, atMs));
+        const sum = means.reduce((total, { mean }) => total + mean, 0);
+        return { mean: sum / memoryBytes, count: Math.min(...means.map(({ count }) => count)) };
+      },
+    };
+  }
+
+  #meanMemory(worker: string, atMs: number): Mean {
+    return this.#history.mean(worker, "rssBytes", atMs - MEAN_FROM_MS, atMs - MEAN_TO_MS);
+  }
+
+  #grownMost(atMs: number): string {
+    const grown = Array.from(this.#processes, ([worker, { rssBytes }]) => {
+      const { mean, count } = this.#meanMemory(worker, atMs);
+      return { worker, bytes: count === 0 ? rssBytes : rssBytes - mean };
+    });
+    return grown.reduce((most, one) => (one.bytes > most.bytes ? one : most)).worker;
+  }
+
+  /** @param worker "all", where the value is of all. */
+  #see(
+    worker: string,
+    beganMs: number,
+    atMs: number,
+    reading: Reading | undefined,
+    { kind }: { readonly kind: TriggerKind },
+  ): void {
+    const setting = this.#settings[kind];
+    if (setting === undefined) return;
+    const key = `${kind} ${worker}`;
+    let watched = this.#watched.get(key);
+    if (watched === undefined) this.#watched.set(key, (watched = { sinceMs: undefined, silentUntilMs: 0 }));
+    const exceeded = reading === undefined ? undefined : exceeds(setting, reading);
+    if (reading === undefined || exceeded === undefined) {
+      watched.sinceMs = undefined;
+      return;
+    }
+    watched.sinceMs ??= beganMs;
+    const heldMs = atMs - watched.sinceMs;
+    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || atMs < watched.silentUntilMs) return;
+    watched.silentUntilMs = atMs + setting.coolDownMs;
+    const process = worker === "all" ? this.#grownMost(atMs) : worker;
+    const why = sentence(reading, process, exceeded, heldMs);
+    const { value } = reading;
+    this.#onTrigger({ kind, worker: process, value, mean: exceeded.mean, limit: exceeded.limit, why, atMs });
+  }
+}
+
+interface Exceeded {
+  readonly limit: number;
+  readonly mean: number | undefined;
+  readonly by: "abs" | "diff";
+}
+
+/** Undefined if it does not. The mean is only looked up where it decides. */
+function exceeds({ min, diff, abs }: TriggerSetting, { value, mean: meanOf }: Reading): Exceeded | undefined {
+  if (!(value >= min)) return undefined;
+  const { mean, count } = meanOf();
+  const known = count >= MEAN_SECONDS_MIN ? mean : undefined;
+  if (abs !== undefined && value >= abs) return { limit: abs, mean: known, by: "abs" };
+  if (diff === undefined || known === undefined) return undefined;
+  const limit = Math.max(min, known * (1 + diff));
+  return value >= limit ? { limit, mean: known, by: "diff" } : undefined;
+}
+
+function sentence(
+  { what, unit, value }: Reading,
+  worker: string,
+  { limit, mean, by }: Exceeded,
+  heldMs: number,
+): string {
+  const of = worker === "supervisor" ? "the supervisor" : `worker ${worker}`;
+  const told = (number: number) =>
+    unit === "share" ? `${Number((number * 100).toPrecision(3))} %` : `${Number(number.toPrecision(3))} ${unit}`;
+  const before = mean === undefined ? "" : `; the mean of the minutes before is ${told(mean)}`;
+  const bound = by === "abs" ? `at least ${told(limit)}` : `${told(limit)} or more is too much`;
+  return `${of}: ${what} is ${told(value)} for ${Math.round(heldMs / 1000)} s (${bound})${before}`;
+}

@@ -1,0 +1,149 @@
+// What happened to each process second by second: fills the history from the metrics that processes push, and has the triggers
+// look at it.
+//
+// A process that is stuck pushes nothing, and that is what has to be seen: while it is silent, its event loop is told to be
+// blocked for as long as it is.
+
+import { join } from "node:path";
+import type { Clock, Timer } from "../clock.ts";
+import type { TriggerSettings } from "../config/triggers.ts";
+import { type Trigger, Triggers } from "../incidents/triggers.ts";
+import { Cgroup, hostMemoryBytes } from "../telemetry/cgroup.ts";
+import { HistoryFile } from "../telemetry/history-file.ts";
+import { HistoryReader, type MetricSource } from "../telemetry/history-reader.ts";
+import { HISTORY_SECONDS, History, UNKNOWN } from "../telemetry/history.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+/** What is asked of a worker slot. */
+export interface TimelineSlot {
+  readonly name: string;
+  /** Since its process was heard of, in milliseconds; undefined if none is ready there. */
+  readonly silentMs: number | undefined;
+  readonly metrics: { living: MetricSource };
+}
+
+export interface TimelineOptions {
+  readonly dataDir: string;
+  readonly triggers: TriggerSettings;
+  /** The `worker` label of this process. */
+  readonly supervisor: string;
+}
+
+export interface TimelineDependencies {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly slots: readonly TimelineSlot[];
+  /** This process's own metrics. */
+  readonly own: MetricSource;
+  readonly onTrigger: (trigger: Trigger) => void;
+}
+
+const TICK_MS = 1_000;
+/** Processes push every second; one that is late is not silent yet. */
+const SILENT_MS = 2_000;
+const WRITE_INTERVAL_MS = 10_000;
+
+/** Where the history lies. */
+export function historyDirectory(dataDir: string): string {
+  return join(dataDir, "history");
+}
+
+export class Timeline {
+  readonly history: History;
+  readonly #clock: Clock;
+  readonly #slots: readonly TimelineSlot[];
+  readonly #own: HistoryReader;
+  readonly #supervisor: string;
+  readonly #triggers: Triggers;
+  readonly #readers = new Map<string, HistoryReader>();
+  readonly #file: HistoryFile;
+  #writtenMs: number;
+  #timer: Timer | undefined;
+  #ticking = false;
+
+  constructor({ log, clock, slots, own, onTrigger }: TimelineDependencies, options: TimelineOptions) {
+    this.#clock = clock;
+    this.#slots = slots;
+    this.#own = new HistoryReader(own);
+    this.#supervisor = options.supervisor;
+    this.history = new History([...slots.map(({ name }) => name), options.supervisor]);
+    const cgroup = new Cgroup();
+    const hostBytes = hostMemoryBytes();
+    this.#triggers = new Triggers(
+      {
+        history: this.history,
+        host: () => ({ memoryBytes: Math.min(hostBytes, cgroup.memoryLimitBytes()) }),
+        onTrigger,
+      },
+      options.triggers,
+      options.supervisor,
+    );
+    this.#writtenMs = clock.monotonic();
+    this.#file = new HistoryFile(log, this.history, historyDirectory(options.dataDir), clock.now());
+  }
+
+  start(): void {
+    this.#ticking = true;
+    this.#schedule();
+  }
+
+  /** Resolves when the rest is on disk. */
+  async stop(): Promise<void> {
+    if (!this.#ticking) return;
+    this.#ticking = false;
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    await this.#file.write(this.#clock.now());
+  }
+
+  /** A slot's metrics are new. @param atMs when its process read them. */
+  pushed({ name, metrics }: TimelineSlot, atMs: number): void {
+    let reader = this.#readers.get(name);
+    if (reader === undefined) this.#readers.set(name, (reader = new HistoryReader(metrics.living)));
+    this.#record(name, reader, atMs);
+  }
+
+  /** A slot's process is gone. */
+  ended({ name }: TimelineSlot): void {
+    this.#readers.delete(name);
+    this.#triggers.ended(name);
+  }
+
+  /** The last fifteen minutes. */
+  recent() {
+    const nowMs = this.#clock.now();
+    return this.history.range(nowMs - HISTORY_SECONDS * 1000, nowMs);
+  }
+
+  #record(name: string, reader: HistoryReader, atMs: number): void {
+    const values = reader.read(atMs);
+    this.history.record(name, atMs, values);
+    this.#triggers.evaluate(name, atMs, values, reader.limits);
+  }
+
+  #schedule(): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      // If it was this process that was late, what others have pushed meanwhile is read first.
+      this.#clock.setImmediate(() => {
+        if (!this.#ticking) return;
+        this.#tick();
+        this.#schedule();
+      });
+    }, TICK_MS);
+    this.#timer.unref?.();
+  }
+
+  #tick(): void {
+    const atMs = this.#clock.now();
+    this.#record(this.#supervisor, this.#own, atMs);
+    for (const { name, silentMs } of this.#slots) {
+      const reader = this.#readers.get(name);
+      if (reader === undefined || silentMs === undefined || silentMs < SILENT_MS) continue;
+      const values = { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 };
+      this.history.record(name, atMs, values);
+      this.#triggers.evaluate(name, atMs, values, reader.limits);
+    }
+    if (this.#clock.monotonic() - this.#writtenMs < WRITE_INTERVAL_MS) return;
+    this.#writtenMs = this.#clock.monotonic();
+    void this.#file.write(atMs);
+  }
+}

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { HistoryReader, quantile } from "../../src/telemetry/history-reader.ts";
+import type { MetricSnapshot } from "../../src/telemetry/instruments.ts";
+import { TIME_BUCKETS, TimeHistogram } from "../../src/telemetry/instruments.ts";
+
+type Series = MetricSnapshot["series"];
+
+/** Metrics that a test changes. */
+class Metrics {
+  readonly #metrics = new Map<string, MetricSnapshot>();
+  set(name: string, ...series: Series): void {
+    this.#metrics.set(name, { name, series });
+  }
+  readonly source = (name: string) => this.#metrics.get(name);
+}
+
+test("counters become rates, over whatever time has passed", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  metrics.set("process_cpu_seconds_total", [[], 10]);
+  metrics.set("sluice_events_received_total", [["a"], 1_000], [["b"], 500]);
+  const first = reader.read(1_000_000);
+  assert.ok(Number.isNaN(first.cpu), "since when is not known");
+  metrics.set("process_cpu_seconds_total", [[], 11]);
+  metrics.set("sluice_events_received_total", [["a"], 1_200], [["b"], 500], [["c"], 100]);
+  const second = reader.read(1_002_000);
+  assert.equal(second.cpu, 0.5);
+  assert.equal(second.eventsPerSecond, 150);
+  assert.equal(reader.read(1_003_000).eventsPerSecond, 0);
+  assert.ok(Number.isNaN(reader.read(1_003_000).cpu), "no time has passed");
+});
+
+test("gauges are sums, and one that the process does not have is not known", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  metrics.set("sluice_kafka_requests_in_flight", [["1"], 2], [["2"], 3]);
+  metrics.set("sluice_event_loop_delay_seconds", [["0.5"], 0.001], [["0.99"], 0.01], [["1"], 0.2]);
+  metrics.set("sluice_kafka_queued_bytes");
+  const { kafkaInFlight, eventLoopDelayMax, kafkaQueuedBytes, rssBytes } = reader.read(1);
+  assert.equal(kafkaInFlight, 5);
+  assert.equal(eventLoopDelayMax, 0.2);
+  assert.ok(Number.isNaN(kafkaQueuedBytes));
+  assert.ok(Number.isNaN(rssBytes));
+});
+
+test("the p99 is of the second's batches, not of all before", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  const histogram = new TimeHistogram();
+  const set = () => metrics.set("sluice_stage_seconds", [["queued"], [1]], [["acknowledged"], histogram.snapshot()]);
+  for (let i = 0; i < 10_000; i++) histogram.observe(1);
+  set();
+  reader.read(1_000);
+  for (let i = 0; i < 100; i++) histogram.observe(5_000);
+  set();
+  const { acknowledgedP99 } = reader.read(2_000);
+  assert.ok(acknowledgedP99 > 3 && acknowledgedP99 < 7, String(acknowledgedP99));
+  assert.ok(Number.isNaN(reader.read(3_000).acknowledgedP99), "a second without an answer has none");
+});
+
+test("a quantile is interpolated within its bucket, and never beyond the last bound", () => {
+  const counts = Array.from({ length: TIME_BUCKETS.length + 1 }, () => 0);
+  counts[3] = 100;
+  const [below, bound] = [TIME_BUCKETS[2]!, TIME_BUCKETS[3]!];
+  assert.ok(Math.abs(quantile(0.5, counts) - (below + bound) / 2) < 1e-12);
+  assert.ok(Math.abs(quantile(1, counts) - bound) < 1e-12);
+  counts[3] = 1;
+  counts[TIME_BUCKETS.length] = 99;
+  assert.equal(quantile(0.99, counts), TIME_BUCKETS.at(-1));
+  counts.fill(0)[0] = 4;
+  assert.equal(quantile(0.5, counts), TIME_BUCKETS[0]! / 2);
+  assert.ok(Number.isNaN(quantile(0.99, counts.fill(0))));
+});
+
+test("the error ratio is the larger share: of batches that were refused, or of events that failed", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  reader.read(1_000);
+  metrics.set("sluice_batches_total", [["OK"], 90], [["RESOURCE_EXHAUSTED"], 10]);
+  metrics.set("sluice_events_stored_total", [["t", "replicated"], 75]);
+  metrics.set("sluice_events_failed_total", [["t", "rejected"], 20], [["t", "too_large"], 5]);
+  const { errorRatio, errorsPerSecond } = reader.read(2_000);
+  assert.equal(errorRatio, 0.25);
+  assert.equal(errorsPerSecond, 35);
+  assert.equal(reader.read(3_000).errorRatio, 0);
+});
