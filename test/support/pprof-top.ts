@@ -15,21 +15,25 @@ const hasGo = await run("go", ["version"]).then(
 );
 if (!hasGo) console.error("Go is not installed: profiles are decoded instead of shown to `go tool pprof`; install go");
 
-/** The row of the function with the most of its own, as `go tool pprof -top -lines` writes it: `name file:line`. */
-export async function pprofTop(profile: Uint8Array, sampleType: string): Promise<string> {
-  return hasGo ? await goTop(profile, sampleType) : decodedTop(profile, sampleType);
+/**
+ * The row of the function with the most of its own, as `go tool pprof -top -lines` writes it: `name file:line`.
+ * @param ignore the name of what is no function, `(external)`, and not looked at.
+ */
+export async function pprofTop(profile: Uint8Array, sampleType: string, ignore?: string): Promise<string> {
+  return hasGo ? await goTop(profile, sampleType, ignore) : decodedTop(profile, sampleType, ignore);
 }
 
 /**
  *       flat  flat%   sum%        cum   cum%
  *     2.01s 52.34% 52.34%      2.01s 52.34%  hotHandler /src/harmful-service.ts:30
  */
-async function goTop(profile: Uint8Array, sampleType: string): Promise<string> {
+async function goTop(profile: Uint8Array, sampleType: string, ignore: string | undefined): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "sluice-top-"));
   try {
     const file = join(directory, "profile.pb.gz");
     await writeFile(file, profile);
-    const args = ["tool", "pprof", "-top", "-lines", "-nodecount=1", `-sample_index=${sampleType}`, file];
+    const ignored = ignore === undefined ? [] : [`-ignore=^${RegExp.escape(ignore)}$`];
+    const args = ["tool", "pprof", "-top", "-lines", "-nodecount=1", `-sample_index=${sampleType}`, ...ignored, file];
     // The first time Go may have to build it.
     const { stdout } = await run("go", args, { env: { ...process.env, PPROF_TMPDIR: directory }, timeout: 120_000 });
     const lines = stdout.split("\n");
@@ -40,11 +44,11 @@ async function goTop(profile: Uint8Array, sampleType: string): Promise<string> {
   }
 }
 
-function decodedTop(profile: Uint8Array, sampleType: string): string {
+function decodedTop(profile: Uint8Array, sampleType: string, ignore: string | undefined): string {
   const sums = new Map<string, number>();
   for (const { stack, values } of flatten(decode(profile))) {
     const leaf = stack[0];
-    if (leaf === undefined) continue;
+    if (leaf === undefined || leaf.name === ignore) continue;
     const row = `${leaf.name} ${leaf.file}:${leaf.line}`;
     sums.set(row, (sums.get(row) ?? 0) + (values[sampleType] ?? 0));
   }

@@ -8,7 +8,8 @@ import { Durability } from "../../../src/gen/sluice/v1/ingest_pb.js";
 import type { WorkerState } from "../../../src/supervisor/inspection.ts";
 import { FakeCluster } from "../../support/fake-broker.ts";
 import { SteadyLoad } from "../../support/steady-load.ts";
-import { assertReachesBack, bundleOf, fileOf, Scene } from "./scene.ts";
+import { assertReachesBack, bundleOf, fileOf } from "./bundle.ts";
+import { Scene } from "./scene.ts";
 
 const LIMIT = { timeout: 120_000 };
 const SLOW = 2;
@@ -36,7 +37,7 @@ test(
       streams: 4,
       batchesPerSecond: 25,
     });
-    const recorded = await scene.incident("acknowledged_p99", ["state.json", "profile-before.pb.gz"]);
+    const recorded = await scene.incident(["acknowledged_p99"], ["state.json", "profile-before.pb.gz"]);
     await scene.assertIngestGoesOn(recorded.worker);
     const bundle = bundleOf(await scene.bundles(), recorded);
 

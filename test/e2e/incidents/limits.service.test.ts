@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WorkerState } from "../../../src/supervisor/inspection.ts";
 import { PUBLISH_STREAM, RawClient } from "../../support/raw-client.ts";
-import { assertReachesBack, type Bundle, bundleOf, fileOf, Scene } from "./scene.ts";
+import { assertReachesBack, type Bundle, bundleOf, fileOf } from "./bundle.ts";
+import { Scene } from "./scene.ts";
 
 const LIMIT = { timeout: 120_000 };
 const CONNECTIONS_MAX = 60;
@@ -46,9 +47,9 @@ test("sockets and streams that a client leaks are told before the limit, with wh
     env: { GRPC_CONNECTIONS_MAX: String(CONNECTIONS_MAX), GRPC_STREAMS_MAX: String(STREAMS_MAX) },
   });
   using _sockets = leak(scene.service.grpcAddress, "sockets", 2 * CONNECTIONS_MAX - 16);
-  const sockets = await scene.incident("connections", ["state.json", "profile-before.pb.gz"]);
+  const sockets = await scene.incident(["connections"], ["state.json", "profile-before.pb.gz"]);
   using _streams = leak(scene.service.grpcAddress, "streams", STREAMS_MAX - 10);
-  const streams = await scene.incident("streams", ["state.json", "profile-before.pb.gz"]);
+  const streams = await scene.incident(["streams"], ["state.json", "profile-before.pb.gz"]);
   await scene.assertIngestGoesOn(streams.worker);
   const bundles = await scene.bundles();
 

@@ -4,27 +4,25 @@
 // of secrets.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type Incident, type IncidentKind, isIncidentId } from "../../../src/incidents/incident.ts";
+import type { Incident, IncidentKind } from "../../../src/incidents/incident.ts";
 import { Durability } from "../../../src/gen/sluice/v1/ingest_pb.js";
-import type { HistoryRange } from "../../../src/telemetry/history.ts";
-import { decode } from "../../profiling/read.ts";
+import { historyDirectory } from "../../../src/supervisor/timeline.ts";
+import { readHistory } from "../../../src/telemetry/history-file.ts";
 import { assertNoCanary, AUTHORIZATION, SECRETS } from "../../support/canaries.ts";
-import { pprofTop } from "../../support/pprof-top.ts";
 import { PUBLISH, RawClient } from "../../support/raw-client.ts";
-import { eventually, logLines, type RunningService, startService } from "../../support/service.ts";
+import { eventually, type RunningService, startService } from "../../support/service.ts";
 import { encodeBatch, SteadyLoad } from "../../support/steady-load.ts";
+import { type Bundle, HARMFUL, readBundles } from "./bundle.ts";
 
-export const HARMFUL = join(import.meta.dirname, "harmful-service.ts");
 const WORKERS = ["0", "1"] as const;
 /** What a process has to be old before triggers look at it, and some seconds that an incident reaches back to. */
 const QUIET_SECONDS = 13;
-/** How far an incident's profile and history have to reach back at least. */
-const BACK_MS = 5_000;
+/** How much of the history a failure shows. */
+const SHOWN_MS = 20_000;
 
 export interface SceneOptions {
   /** INCIDENT_TRIGGERS */
@@ -33,12 +31,6 @@ export interface SceneOptions {
   readonly durability?: Durability;
   /** Not to be told of the secrets: for brokers that know no SASL. */
   readonly withoutSecrets?: true;
-}
-
-/** What one incident left. */
-export interface Bundle {
-  readonly incident: Incident;
-  readonly files: ReadonlyMap<string, Buffer>;
 }
 
 /** A harm that goes on until it is disposed. */
@@ -106,16 +98,16 @@ export class Scene implements AsyncDisposable {
   harm(topic: string): Harm {
     const [host = "", port = ""] = this.service.grpcAddress.split(":");
     const client = new RawClient({ host, port: Number(port) });
-    let ended = false;
+    const ended = new AbortController();
     const send = async (): Promise<void> => {
-      for (let sequence = 1; !ended; sequence++)
+      for (let sequence = 1; !ended.signal.aborted; sequence++)
         await client.unary(PUBLISH, encodeBatch(topic, Durability.PERSISTED, sequence, 2));
     };
     // Its end is that of the connection.
     void send().catch(() => {});
     return {
       [Symbol.dispose]: () => {
-        ended = true;
+        ended.abort();
         client[Symbol.dispose]();
       },
     };
@@ -127,22 +119,25 @@ export class Scene implements AsyncDisposable {
     return ((await response.json()) as { readonly incidents: readonly Incident[] }).incidents;
   }
 
-  /** Resolves when there is an incident of the kind that has the files. */
-  async incident(kind: IncidentKind, files: readonly string[], timeoutMs = 40_000): Promise<Incident> {
+  /** Resolves when there is an incident of one of the kinds that has the files. */
+  async incident(kinds: readonly IncidentKind[], files: readonly string[], timeoutMs = 40_000): Promise<Incident> {
     let last: readonly Incident[] = [];
     try {
       return await eventually(
-        `an incident of the kind ${kind} with ${files.join(", ")}`,
+        `an incident of the kind ${kinds.join(" or ")} with ${files.join(", ")}`,
         async () => {
           last = await this.incidents();
           return last.find(
-            (incident) => incident.kind === kind && files.every((name) => incident.files.some((f) => f.name === name)),
+            (incident) =>
+              kinds.includes(incident.kind) && files.every((name) => incident.files.some((f) => f.name === name)),
           );
         },
         timeoutMs,
       );
     } catch (error) {
-      throw new Error(`there are ${JSON.stringify(last)}\n${this.service.stderr().slice(-4_000)}`, { cause: error });
+      const history = await readHistory(historyDirectory(this.#dataDir), Date.now() - SHOWN_MS, Date.now());
+      const told = `${JSON.stringify(last)}\n${JSON.stringify(history.workers)}\n${this.service.stderr().slice(-4_000)}`;
+      throw new Error(`there are ${told}`, { cause: error });
     }
   }
 
@@ -175,19 +170,7 @@ export class Scene implements AsyncDisposable {
     }
     await this.#stop();
     assertNoCanary(Buffer.from(this.service.stderr() + this.service.stdout()), "the log");
-    const root = join(this.#dataDir, "incidents");
-    const ids = (await readdir(root)).filter(isIncidentId).sort();
-    return await Promise.all(
-      ids.map(async (id): Promise<Bundle> => {
-        const names = await readdir(join(root, id));
-        const files = new Map(
-          await Promise.all(names.map(async (name) => [name, await readFile(join(root, id, name))] as const)),
-        );
-        for (const [name, bytes] of files) assertNoCanary(bytes, `${id}/${name}`);
-        const incident = JSON.parse(files.get("incident.json")!.toString()) as Incident;
-        return { incident, files };
-      }),
-    );
+    return await readBundles(join(this.#dataDir, "incidents"));
   }
 
   async #get(path: string): Promise<Response> {
@@ -202,57 +185,4 @@ export class Scene implements AsyncDisposable {
     this.load[Symbol.dispose]();
     await this.service.stop();
   }
-}
-
-/** The bundle of an incident, which has to say what is told of it and what it is made of. */
-export function bundleOf(bundles: readonly Bundle[], { id }: Incident): Bundle {
-  const bundle = bundles.find(({ incident }) => incident.id === id);
-  assert.ok(bundle, `${id} is among ${bundles.map(({ incident }) => incident.id).join(", ")}`);
-  assert.equal(bundle.incident.state, "complete");
-  const listed = bundle.incident.files.map(({ name }) => name);
-  assert.deepEqual(new Set([...listed, "incident.json"]), new Set(bundle.files.keys()));
-  for (const name of ["history.json", "log.ndjson", "threads.json", "ledger.json", "versions.json", "config.json"])
-    assert.ok(
-      bundle.files.has(name),
-      `${name} is among ${listed.join(", ")}; problems: ${bundle.incident.problems.join("; ")}`,
-    );
-  return bundle;
-}
-
-export function fileOf({ incident, files }: Bundle, name: string): Buffer {
-  const bytes = files.get(name);
-  assert.ok(bytes, `${name}; problems: ${incident.problems.join("; ")}`);
-  return bytes;
-}
-
-/** Fails unless profile and history begin before the incident, and the history shows the load of that time. */
-export function assertReachesBack(bundle: Bundle): void {
-  const { atMs, worker } = bundle.incident;
-  const profile = decode(fileOf(bundle, "profile-before.pb.gz"));
-  const fromMs = Number(profile.timeNanos) / 1e6;
-  assert.ok(fromMs <= atMs - BACK_MS, `the profile begins ${atMs - fromMs} ms before`);
-  assert.ok(fromMs + Number(profile.durationNanos) / 1e6 >= atMs - BACK_MS, "the profile reaches up to the incident");
-  const { workers } = JSON.parse(fileOf(bundle, "history.json").toString()) as HistoryRange;
-  const { t, series } = workers[worker === "all" ? "0" : worker]!;
-  const events = series["eventsPerSecond"]!;
-  assert.ok(
-    t.some((ms, i) => ms < atMs - BACK_MS && (events[i] ?? 0) > 0),
-    "the history shows the load of before",
-  );
-}
-
-/** Fails unless the profile's first function is this one of the harmful service, with a line that lies in it. */
-export async function assertGuilty(profile: Uint8Array, name: string, sampleType = "cpu"): Promise<void> {
-  const top = await pprofTop(profile, sampleType);
-  const [, found, file, line] = /^(\S+) (.+):(\d+)$/.exec(top) ?? [];
-  assert.deepEqual({ name: found, file }, { name, file: HARMFUL }, `the top is ${JSON.stringify(top)}`);
-  const source = readFileSync(HARMFUL, "utf8").split("\n");
-  const begin = source.findIndex((text) => text.startsWith(`function ${name}(`)) + 1;
-  const end = source.indexOf("}", begin) + 1;
-  assert.ok(Number(line) >= begin && Number(line) <= end, `line ${line} is in ${begin} to ${end}`);
-}
-
-/** The messages of a service's log. */
-export function messages(service: RunningService): string[] {
-  return logLines(service.stderr()).map(({ msg }) => String(msg));
 }
