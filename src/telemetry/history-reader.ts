@@ -50,6 +50,10 @@ const COUNTERS = [
 type CounterName = (typeof COUNTERS)[number];
 
 const QUANTILE = 0.99;
+/** Whoever is slow answers in bursts: the seconds between them have no answers, or only the fast ones. */
+const QUANTILE_OVER_MS = 5_000;
+/** Seconds end a little early or late. */
+const TOLERANCE_MS = 500;
 const isOk = (labels: readonly string[]) => labels[0] === "OK";
 const isLongest = (labels: readonly string[]) => labels[0] === "1";
 
@@ -58,8 +62,8 @@ export class HistoryReader {
   readonly #prices: Prices;
   readonly #sums = new Map<string, { readonly of: MetricSnapshot; readonly sum: number }>();
   readonly #before = new Map<string, number>();
-  /** Of the stage's histogram. */
-  #bucketsBefore: readonly number[] | undefined;
+  /** Of the stage's histogram, of the last seconds, oldest first. */
+  readonly #buckets: { readonly atMs: number; readonly counts: readonly number[] }[] = [];
   #atMs: number | undefined;
 
   constructor(source: MetricSource, prices: Prices = PRICES) {
@@ -107,7 +111,7 @@ export class HistoryReader {
       connectionStreamsMax: this.#gauge("sluice_grpc_connection_streams_max"),
       eventsPerSecond: rate("sluice_events_received_total"),
       requestsPerSecond: rate("sluice_batches_total"),
-      acknowledgedP99: this.#acknowledgedP99(),
+      acknowledgedP99: this.#acknowledgedP99(atMs),
       kafkaQueuedBytes: this.#gauge("sluice_kafka_queued_bytes"),
       kafkaInFlight: this.#gauge("sluice_kafka_requests_in_flight"),
       spoolBytes: this.#gauge("sluice_spool_bytes"),
@@ -143,16 +147,19 @@ export class HistoryReader {
     return sum;
   }
 
-  #acknowledgedP99(): number {
+  #acknowledgedP99(atMs: number): number {
     const metric = this.#source("sluice_stage_seconds");
     const now = metric?.series.find(([labels]) => labels[0] === "acknowledged")?.[1];
     if (now === undefined || typeof now === "number") return Number.NaN;
-    const before = this.#bucketsBefore;
-    this.#bucketsBefore = now;
     // The last element is the sum, not a bucket.
+    const counts = now.slice(0, -1);
+    while (this.#buckets.length > 1 && atMs - this.#buckets[0]!.atMs > QUANTILE_OVER_MS + TOLERANCE_MS)
+      this.#buckets.shift();
+    const before = this.#buckets[0]?.counts;
+    this.#buckets.push({ atMs, counts });
     return quantile(
       QUANTILE,
-      now.slice(0, -1).map((count, i) => count - (before?.[i] ?? 0)),
+      counts.map((count, i) => count - (before?.[i] ?? 0)),
     );
   }
 }

@@ -25,7 +25,7 @@ export const SERIES = [
   "eventsPerSecond",
   /** Batches answered, on streams and alone. */
   "requestsPerSecond",
-  /** From received to answered, in seconds; of the batches of that second. */
+  /** From received to answered, in seconds; of the batches of that second and the four before. */
   "acknowledgedP99",
   "kafkaQueuedBytes",
   /** Produce requests without a response. */
