@@ -104,14 +104,6 @@ export class Connection implements TransportListener, EndOfTurn {
     return this.#streams.open.size;
   }
 
-  get peer(): string {
-    return this.#transport.peer;
-  }
-
-  get peerIdentity(): string | undefined {
-    return this.#transport.peerIdentity;
-  }
-
   /** Bytes that the client has not taken. */
   get unsentBytes(): number {
     return this.#sender.unsentBytes;
