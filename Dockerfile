@@ -12,8 +12,8 @@ COPY . .
 RUN npm run build && npm prune --omit=dev
 
 FROM node:24-slim
-# Inside a container the loopback address is nobody's but its own. /debug/ is still answered to loopback alone:
-# `docker exec` into it, or `kubectl port-forward`.
+# Inside a container the loopback address is nobody's but its own. The page and /debug/ are still answered to loopback alone:
+# `docker exec` into it, `kubectl port-forward`, or set ADMIN_TOKEN.
 ENV NODE_ENV=production \
     GRPC_LISTEN=0.0.0.0:50051 \
     ADMIN_LISTEN=0.0.0.0:9464 \
@@ -31,6 +31,6 @@ VOLUME /data
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.ADMIN_LISTEN.split(':').at(-1)}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "--no-warnings", "-e", "const tls = process.env.ADMIN_TLS_CERT_FILE; if (tls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`http${tls ? 's' : ''}://127.0.0.1:${process.env.ADMIN_LISTEN.split(':').at(-1)}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["serve"]

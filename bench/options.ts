@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { BrokerName } from "./brokers.ts";
 import { SCENARIOS, selectScenarios, type Scenario } from "./scenarios.ts";
-import { TARGETS, type TargetName } from "./targets.ts";
+import { ROOT, TARGETS, type TargetName } from "./targets.ts";
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[];
@@ -14,6 +14,7 @@ export interface BenchOptions {
   readonly targets: readonly TargetName[];
   readonly baselineDir: string | undefined;
   readonly serviceEnv: Readonly<Record<string, string>>;
+  readonly baselineEnv: Readonly<Record<string, string>>;
   readonly seconds: number;
   readonly warm: number;
   readonly rounds: number;
@@ -26,7 +27,7 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
-/** What --target may name; the baseline comes with --baseline-dir. */
+/** What --target may name; the baseline comes with --baseline-dir or --baseline-env. */
 const CHOICES = TARGETS.filter((name) => name !== "baseline");
 const BROKERS: Readonly<Record<string, readonly BrokerName[]>> = {
   kafka: ["kafka"],
@@ -51,6 +52,7 @@ events per CPU-second of each one's whole process tree. Read docs/benchmarks.md 
   --headers N           headers of an event (0)
   --connections N       connections of the load client (4); the curve has its own
   --baseline-dir DIR    another checkout, with its node_modules: one more target, "baseline"
+  --baseline-env N=V    an environment variable of the baseline, which is this checkout if no other is given; may be repeated
   --service-env N=V     an environment variable of service and grpc-js, not of the baseline; may be repeated
   --loadgen FILE        another load generator with the same JSON fields, instead of bench/load.ts
   --json FILE           write everything that was measured
@@ -71,6 +73,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
       headers: { type: "string", default: "0" },
       connections: { type: "string", default: "4" },
       "baseline-dir": { type: "string" },
+      "baseline-env": { type: "string", multiple: true, default: [] },
       "service-env": { type: "string", multiple: true, default: [] },
       loadgen: { type: "string" },
       json: { type: "string" },
@@ -89,7 +92,8 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     errors.push(`--${name}: give a number from ${min} to ${max}, not "${values[name]}"`);
     return min;
   };
-  const baselineDir = values["baseline-dir"] === undefined ? undefined : resolve(values["baseline-dir"]);
+  const baseline = values["baseline-dir"] ?? (values["baseline-env"].length > 0 ? ROOT : undefined);
+  const baselineDir = baseline === undefined ? undefined : resolve(baseline);
   if (baselineDir !== undefined && !statSync(`${baselineDir}/src/main.ts`, { throwIfNoEntry: false })?.isFile()) {
     errors.push(`--baseline-dir: ${baselineDir} has no src/main.ts; give a checkout of this repository`);
   }
@@ -103,7 +107,8 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     brokers,
     targets: TARGETS.filter((name) => targets.includes(name) || (name === "baseline" && baselineDir !== undefined)),
     baselineDir,
-    serviceEnv: attempt(errors, () => parseEnvironment(values["service-env"]), {}),
+    serviceEnv: attempt(errors, () => parseEnvironment("--service-env", values["service-env"]), {}),
+    baselineEnv: attempt(errors, () => parseEnvironment("--baseline-env", values["baseline-env"]), {}),
     seconds: number("seconds", 0.5, 3600),
     warm: number("warm", 0, 3600),
     rounds: Math.floor(number("rounds", 1, 1000)),
@@ -135,11 +140,11 @@ function parseTargets(text: string): TargetName[] {
   });
 }
 
-function parseEnvironment(assignments: readonly string[]): Record<string, string> {
+function parseEnvironment(flag: string, assignments: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     assignments.map((assignment) => {
       const at = assignment.indexOf("=");
-      if (at < 1) throw new Error(`--service-env: give NAME=VALUE, not "${assignment}"`);
+      if (at < 1) throw new Error(`${flag}: give NAME=VALUE, not "${assignment}"`);
       return [assignment.slice(0, at), assignment.slice(at + 1)];
     }),
   );

@@ -22,6 +22,8 @@ export interface TreeUsage {
   readonly pids: readonly number[];
   readonly cpuSeconds: number;
   readonly rssBytes: number;
+  /** Of each of the root's children: a service's workers. */
+  readonly childrenRssBytes: readonly number[];
 }
 
 /** Reads one line of /proc/PID/stat; the command's name in its parentheses may hold spaces and parentheses. */
@@ -59,6 +61,7 @@ export function measureTree(root: number): TreeUsage {
     pids: tree.map((process) => process.pid),
     cpuSeconds: tree.reduce((sum, process) => sum + process.cpuTicks, 0) / ticksPerSecond,
     rssBytes: tree.reduce((sum, process) => sum + process.rssPages, 0) * pageBytes,
+    childrenRssBytes: tree.filter(({ ppid }) => ppid === root).map(({ rssPages }) => rssPages * pageBytes),
   };
 }
 

@@ -5,6 +5,7 @@ import { availableParallelism, cpus, loadavg, release } from "node:os";
 import { formatCurve } from "./curve-report.ts";
 import type { Ratio, Row, TargetLoad } from "./rows.ts";
 import { describe, SCENARIOS } from "./scenarios.ts";
+import { median } from "./statistics.ts";
 import { ROOT } from "./targets.ts";
 
 /** Where a run was made: numbers of two environments must not be compared. */
@@ -48,6 +49,7 @@ export function formatRow(row: Row): string {
         title,
         ...loadTable(row.targets),
         ...row.ratios.map(formatRatio),
+        ...formatWorkers(row.targets),
         ...(row.rate > 0 ? formatLatencies(row.targets) : []),
         ...problems(row.targets),
       ].join("\n");
@@ -55,6 +57,7 @@ export function formatRow(row: Row): string {
       return [
         title,
         ...row.targets.map((t) => `  ${t.target.padEnd(NAME_WIDTH)}${t.cpu_percent.toFixed(2)} % of a core`),
+        ...formatWorkers(row.targets),
       ].join("\n");
     case "ready":
       return [title, ...row.targets.map((t) => `  ${t.target.padEnd(NAME_WIDTH)}${t.ready_ms.toFixed(0)} ms`)].join(
@@ -99,7 +102,25 @@ function loadTable(loads: readonly TargetLoad[]): string[] {
 }
 
 function formatRatio({ of, to, median, min, max }: Ratio): string {
-  return `  ${of} / ${to}: ${median.toFixed(2)}x events per CPU-second (rounds ${min.toFixed(2)}x to ${max.toFixed(2)}x)`;
+  // Two of nearly the same efficiency are compared because hundredths matter.
+  const digits = median < 2 ? 3 : 2;
+  const [middle, least, most] = [median, min, max].map((ratio) => `${ratio.toFixed(digits)}x`);
+  return `  ${of} / ${to}: ${middle} events per CPU-second (rounds ${least} to ${most})`;
+}
+
+/** What a worker of the service takes, and how much more than one of each other service. */
+export function formatWorkers(targets: readonly Pick<TargetLoad, "target" | "worker_rss_mb">[]): string[] {
+  const measured = targets
+    .filter(({ worker_rss_mb }) => worker_rss_mb.length > 0)
+    .map(({ target, worker_rss_mb }) => ({ target, megabytes: median(worker_rss_mb) }));
+  const [first, ...others] = measured;
+  if (first === undefined) return [];
+  const all = measured.map(({ target, megabytes }) => `${target} ${megabytes.toFixed(1)} MB`);
+  const more = others.map(({ target, megabytes }) => {
+    const difference = first.megabytes - megabytes;
+    return `; ${first.target} - ${target}: ${difference < 0 ? "" : "+"}${difference.toFixed(1)} MB`;
+  });
+  return [`  resident, a worker: ${all.join(", ")}${more.join("")}`];
 }
 
 /** How much later than half of the naive assembly's answers the last hundredth of the service's comes. */

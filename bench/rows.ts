@@ -27,6 +27,8 @@ const SPOOL_EMPTY_MS = 60_000;
 export interface TargetLoad extends Omit<LoadResult, "first_error"> {
   readonly target: TargetName | DurabilityName;
   readonly first_error: string | null;
+  /** Resident megabytes of the service's worker after each round; empty for what has no workers. */
+  readonly worker_rss_mb: readonly number[];
   readonly rounds: readonly LoadResult[];
 }
 
@@ -37,6 +39,14 @@ export interface Ratio {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+}
+
+/** A service without load. */
+export interface Idle {
+  readonly target: TargetName;
+  readonly cpu_percent: number;
+  /** Resident megabytes of each worker at the end. */
+  readonly worker_rss_mb: readonly number[];
 }
 
 /** As the contract numbers them. */
@@ -53,7 +63,7 @@ export type Row = { readonly scenario: string; readonly broker: string } & (
     }
   | {
       readonly kind: "idle";
-      readonly targets: readonly { readonly target: TargetName; readonly cpu_percent: number }[];
+      readonly targets: readonly Idle[];
     }
   | { readonly kind: "ready"; readonly targets: readonly { readonly target: TargetName; readonly ready_ms: number }[] }
   | { readonly kind: "curve"; readonly targets: readonly Curve[] }
@@ -99,11 +109,15 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
     targets.push(stack.use(await startTarget(name, bootstrap, 1, { ...options, signal })));
   }
   const rounds = names.map((): LoadResult[] => []);
+  const workers = names.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++) {
-    for (const [i, target] of targets.entries()) rounds[i]!.push(await runLoad(scenario, target, stage));
+    for (const [i, target] of targets.entries()) {
+      rounds[i]!.push(await runLoad(scenario, target, stage));
+      if (isService(target.name)) workers[i]!.push(...workersMegabytes(target));
+    }
   }
   return {
-    targets: names.map((target, i) => summarize(target, rounds[i]!)),
+    targets: names.map((target, i) => summarize(target, rounds[i]!, workers[i])),
     ratios: names.slice(1).map((to, i) => ratio(names[0]!, to, rounds[0]!, rounds[i + 1]!)),
   };
 }
@@ -150,7 +164,15 @@ async function spoolEmpty(target: Target, signal: AbortSignal): Promise<void> {
   } while ((await metricSum(target, "sluice_events_spooled")) > 0);
 }
 
-function summarize(target: TargetName | DurabilityName, rounds: readonly LoadResult[]): TargetLoad {
+function workersMegabytes({ pid }: Target): number[] {
+  return measureTree(pid).childrenRssBytes.map((bytes) => bytes / 1e6);
+}
+
+function summarize(
+  target: TargetName | DurabilityName,
+  rounds: readonly LoadResult[],
+  workerMegabytes: readonly number[] = [],
+): TargetLoad {
   const medianOf = (field: keyof Omit<LoadResult, "first_error">) => median(rounds.map((round) => round[field]));
   const sumOf = (field: "errors" | "failed") => rounds.reduce((sum, round) => sum + round[field], 0);
   return {
@@ -167,6 +189,7 @@ function summarize(target: TargetName | DurabilityName, rounds: readonly LoadRes
     client_cores: medianOf("client_cores"),
     server_cores: medianOf("server_cores"),
     rss_mb: Math.max(...rounds.map((round) => round.rss_mb)),
+    worker_rss_mb: workerMegabytes,
     events_per_cpu_s: medianOf("events_per_cpu_s"),
     requests_per_cpu_s: medianOf("requests_per_cpu_s"),
     rounds,
@@ -183,14 +206,15 @@ function ratio(
   return { of, to, median: median(pairs), min: Math.min(...pairs), max: Math.max(...pairs) };
 }
 
-async function measureIdle(target: TargetName, { options, bootstrap, signal }: Stage) {
+async function measureIdle(target: TargetName, { options, bootstrap, signal }: Stage): Promise<Idle> {
   await using started = await startTarget(target, bootstrap, REST_WORKERS, { ...options, signal });
   await sleep(IDLE_SETTLE_MS, undefined, { signal });
   const startMs = performance.now();
   const before = measureTree(started.pid).cpuSeconds;
   await sleep(IDLE_MS, undefined, { signal });
   const used = measureTree(started.pid).cpuSeconds - before;
-  return { target, cpu_percent: (100_000 * used) / (performance.now() - startMs) };
+  const cpu_percent = (100_000 * used) / (performance.now() - startMs);
+  return { target, cpu_percent, worker_rss_mb: workersMegabytes(started) };
 }
 
 async function measureReady(target: TargetName, { options, bootstrap, signal }: Stage) {

@@ -1,5 +1,5 @@
 // What the bench measures, each as its own process tree with a free port on loopback: the service, the service of another
-// checkout, the service on grpc-js, the naive assembly, and sinks that only answer.
+// checkout or with another environment, the service on grpc-js, the naive assembly, and sinks that only answer.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -46,6 +46,8 @@ export interface TargetOptions {
   readonly baselineDir: string | undefined;
   /** More environment variables of the targets `service` and `grpc-js`. */
   readonly serviceEnv: Readonly<Record<string, string>>;
+  /** The same of the target `baseline`. */
+  readonly baselineEnv: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
@@ -57,7 +59,7 @@ export async function startTarget(
   name: TargetName,
   bootstrap: string | undefined,
   workers: number,
-  { baselineDir, serviceEnv, signal }: TargetOptions,
+  { baselineDir, serviceEnv, baselineEnv, signal }: TargetOptions,
 ): Promise<Target> {
   const brokers: Record<string, string> = bootstrap === undefined ? {} : { KAFKA_BROKERS: bootstrap };
   const env = { ...brokers, GRPC_LISTEN: "127.0.0.1:0" };
@@ -67,7 +69,7 @@ export async function startTarget(
     return await start(name, spec, signal, async () => {});
   }
   const cwd = name === "baseline" ? baselineDir : ROOT;
-  if (cwd === undefined) throw new Error("the target baseline needs --baseline-dir");
+  if (cwd === undefined) throw new Error("the target baseline needs --baseline-dir or --baseline-env");
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   const spec = {
     command: process.execPath,
@@ -78,7 +80,7 @@ export async function startTarget(
       ADMIN_LISTEN: "127.0.0.1:0",
       WORKERS: String(workers),
       DATA_DIR: dataDir,
-      ...(name !== "baseline" && serviceEnv),
+      ...(name === "baseline" ? baselineEnv : serviceEnv),
       ...(name === "grpc-js" && { GRPC_SERVER: "grpc-js" }),
     },
   };

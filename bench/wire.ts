@@ -129,6 +129,8 @@ class StandInProducer implements Responder {
       admission.tryAdmit(cost);
       const missing = this.#pipeline.publish(
         request,
+        0,
+        request.length,
         new Batch(this, systemClock.monotonic(), cost),
         Durability.UNSPECIFIED,
       );

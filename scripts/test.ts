@@ -1,7 +1,8 @@
 // `npm test`: every test file of the repository, with one real Kafka broker for those that need it.
 //
 // Unit tests run two files at a time; those that start the service, load a broker or run programs of others (judges) run alone,
-// so that their time limits mean the same on a small machine. Judges are fetched and built before their tests begin.
+// so that their time limits mean the same on a small machine. So do those that look at pages in Chromium. Judges are fetched and
+// built before their tests begin.
 // What ends is told at once: a line per file that passes, everything about one that fails. The last line is
 // `N passed, N failed`, with `, N skipped` if there are any, and the exit code is 1 if anything failed.
 
@@ -9,6 +10,7 @@ import { globSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { missingForBrowser } from "./chromium.ts";
 import { judge, JUDGES, missingJudges } from "./judges.ts";
 import { type KafkaCluster, missingForKafka, SHARED_KAFKA, startKafka } from "./kafka.ts";
 import { type FileResult, runTestFile } from "./test/test-file.ts";
@@ -17,7 +19,7 @@ const HELP = `Runs the tests.
 
   node scripts/test.ts [--unit] [PATH]...
 
-  --unit   Only those that need no broker, no process of the service and no program of others.
+  --unit   Only those that need no broker, no process of the service, no program of others and no browser.
   PATH     Only files under this path, or whose path holds this text.
 `;
 
@@ -41,8 +43,11 @@ function select(filters: readonly string[], unitOnly: boolean) {
   const kafka = chosen.filter((file) => file.endsWith(".kafka.test.ts"));
   const service = chosen.filter((file) => file.endsWith(".service.test.ts"));
   const judged = chosen.filter((file) => file.endsWith(".judge.test.ts"));
-  const unit = chosen.filter((file) => ![...kafka, ...service, ...judged].includes(file));
-  return unitOnly ? { unit, service: [], judged: [], kafka: [] } : { unit, service, judged, kafka };
+  const browser = chosen.filter((file) => file.endsWith(".browser.test.ts"));
+  const unit = chosen.filter((file) => ![...kafka, ...service, ...judged, ...browser].includes(file));
+  return unitOnly
+    ? { unit, service: [], judged: [], browser: [], kafka: [] }
+    : { unit, service, judged, browser, kafka };
 }
 
 function matches(file: string, filter: string): boolean {
@@ -91,8 +96,8 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const { unit, service, judged, kafka } = select(positionals, values.unit);
-  if (unit.length + service.length + judged.length + kafka.length === 0) {
+  const { unit, service, judged, browser, kafka } = select(positionals, values.unit);
+  if (unit.length + service.length + judged.length + browser.length + kafka.length === 0) {
     process.stderr.write(`test: no test file matches ${positionals.join(" ")}\n`);
     return 1;
   }
@@ -109,12 +114,12 @@ async function main(): Promise<number> {
   const missing = kafka.length === 0 ? undefined : await missingForKafka();
   const isFailure = (process.env["CI"] ?? "") === "true";
   const how = isFailure ? "FAILED" : "SKIPPED";
-  const loud =
-    missing === undefined
-      ? []
-      : [
-          `${how}: ${kafka.length} test files that need real Kafka did not run (${kafka.join(", ")}), because ${missing}`,
-        ];
+  const missingBrowser = browser.length === 0 ? undefined : await missingForBrowser();
+  const unrun = (files: readonly string[], need: string, why: string): string =>
+    `${how}: ${files.length} test files that need ${need} did not run (${files.join(", ")}), because ${why}`;
+  const loud: string[] = [];
+  if (missing !== undefined) loud.push(unrun(kafka, "real Kafka", missing));
+  if (missingBrowser !== undefined) loud.push(unrun(browser, "a browser", missingBrowser));
   if (judged.length > 0) loud.push(...(await missingJudges()).map((line) => `${how}: nothing is judged by ${line}`));
   for (const line of loud) print(`!!! ${line}`);
 
@@ -124,10 +129,11 @@ async function main(): Promise<number> {
     await prepareJudges();
     await runAll(judged, SERVICE, env, signal, totals);
   }
-  if (missing !== undefined) {
-    if (isFailure) totals.failed += kafka.length;
-    else totals.skipped += kafka.length;
-  } else if (kafka.length > 0 && !signal.aborted) {
+  const notRun = [...(missing === undefined ? [] : kafka), ...(missingBrowser === undefined ? [] : browser)];
+  if (isFailure) totals.failed += notRun.length;
+  else totals.skipped += notRun.length;
+  if (missingBrowser === undefined) await runAll(browser, SERVICE, env, signal, totals);
+  if (missing === undefined && kafka.length > 0 && !signal.aborted) {
     await withBroker(totals, async (cluster) => {
       await runAll(kafka, SERVICE, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
     });

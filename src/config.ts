@@ -30,7 +30,7 @@ function read(option: Option<unknown>, given: Given | undefined, errors: string[
   if (given === undefined) return option.byDefault();
   // An empty flag takes back what the environment says, where "none" is a value.
   if (given.text === "" && option.defaultText === NONE) return option.byDefault();
-  return readValue(option.kind, given, errors);
+  return readValue(option.kind, given, errors, option.secret);
 }
 
 /** Mistakes that no option makes alone. */
@@ -62,7 +62,12 @@ function contradictions(config: Config): string[] {
     errors.push(
       `GRPC_CONNECTION_WINDOW_BYTES: ${formatBytes(config.grpcConnectionWindowBytes)} is less than one call may send; give at least GRPC_STREAM_WINDOW_BYTES (${formatBytes(config.grpcStreamWindowBytes)})`,
     );
-  errors.push(...tlsContradictions(config));
+  const { grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile } = config;
+  const { adminTlsCertFile, adminTlsKeyFile, adminTlsClientCaFile } = config;
+  errors.push(
+    ...tlsContradictions("GRPC_TLS", grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile),
+    ...tlsContradictions("ADMIN_TLS", adminTlsCertFile, adminTlsKeyFile, adminTlsClientCaFile),
+  );
   if (config.spoolBytesMax < config.spoolSegmentBytes)
     errors.push(
       `SPOOL_BYTES_MAX: ${formatBytes(config.spoolBytesMax)} is less than one segment; give at least SPOOL_SEGMENT_BYTES (${formatBytes(config.spoolSegmentBytes)})`,
@@ -73,13 +78,19 @@ function contradictions(config: Config): string[] {
   return errors;
 }
 
-function tlsContradictions({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): string[] {
-  if (grpcTlsCertFile !== undefined && grpcTlsKeyFile === undefined)
-    return ["GRPC_TLS_KEY_FILE: missing, but GRPC_TLS_CERT_FILE is given; give the certificate's key, too"];
-  if (grpcTlsCertFile !== undefined) return [];
-  const given = grpcTlsKeyFile === undefined ? "GRPC_TLS_CLIENT_CA_FILE" : "GRPC_TLS_KEY_FILE";
-  if (grpcTlsKeyFile === undefined && grpcTlsClientCaFile === undefined) return [];
-  return [`GRPC_TLS_CERT_FILE: missing, but ${given} is given; give a certificate, too`];
+/** @param prefix what the options' names begin with. */
+function tlsContradictions(
+  prefix: string,
+  certFile: string | undefined,
+  keyFile: string | undefined,
+  clientCaFile: string | undefined,
+): string[] {
+  if (certFile !== undefined && keyFile === undefined)
+    return [`${prefix}_KEY_FILE: missing, but ${prefix}_CERT_FILE is given; give the certificate's key, too`];
+  if (certFile !== undefined) return [];
+  const given = keyFile === undefined ? `${prefix}_CLIENT_CA_FILE` : `${prefix}_KEY_FILE`;
+  if (keyFile === undefined && clientCaFile === undefined) return [];
+  return [`${prefix}_CERT_FILE: missing, but ${given} is given; give a certificate, too`];
 }
 
 function deepFreeze<T>(value: T): T {
@@ -123,6 +134,16 @@ export function redacted(config: Config): Record<string, unknown> {
       return [key, option.secret && value !== null ? "[redacted]" : value];
     }),
   );
+}
+
+/** A command line as it may be shown: what is given to flags of secrets is hidden. */
+export function redactedArguments(args: readonly string[]): string[] {
+  const secrets = new Set(ENTRIES.filter(([, { secret }]) => secret).map(([, { name }]) => flagOf(name)));
+  return args.map((argument, i) => {
+    if (secrets.has(args[i - 1] ?? "")) return "[redacted]";
+    const [flag = ""] = argument.split("=", 1);
+    return secrets.has(flag) && argument !== flag ? `${flag}=[redacted]` : argument;
+  });
 }
 
 /** One row of the table, for `--help` and the docs. */

@@ -3,7 +3,7 @@
 import type { Config } from "./config.ts";
 import type { GrpcJsOptions } from "./grpc/grpc-js.ts";
 import type { NativeOptions } from "./grpc/native/server.ts";
-import { readTls, type TlsPaths } from "./grpc/tls-files.ts";
+import { checkTls, readTls, type TlsPaths } from "./tls/files.ts";
 import { readOpenFilesMax } from "./telemetry/process.ts";
 
 /** File descriptors of a worker that are not for clients: the spool's files, connections to brokers, the process's own. */
@@ -14,14 +14,13 @@ export function grpcJsOptions(config: Config): GrpcJsOptions {
   const { host, port } = config.grpcListen;
   const tlsFiles = tlsPaths(config);
   const tls = tlsFiles === undefined ? undefined : readTls(tlsFiles);
-  return { host, port, messageBytesMax: config.grpcMessageBytesMax, tls };
+  return { host, port, messageBytesMax: config.grpcMessageBytesMax, tls, tlsFiles };
 }
 
 /** @throws IngestError if there is no certificate where the configuration says. */
 export function nativeOptions(config: Config): NativeOptions {
   return {
     ...grpcJsOptions(config),
-    tlsFiles: tlsPaths(config),
     receiveBytesMax: config.grpcReceiveBytesMax,
     messageTimeoutMs: config.grpcMessageTimeoutMs,
     connectionsMax: Math.min(config.grpcConnectionsMax, Math.max(1, readOpenFilesMax() - OTHER_FILES)),
@@ -41,7 +40,14 @@ export function nativeOptions(config: Config): NativeOptions {
   };
 }
 
+/** What is wrong with the certificate, its key and the clients' authorities, one line each. */
+export function tlsMistakes(config: Config): readonly string[] {
+  const paths = tlsPaths(config);
+  const checked = paths === undefined ? undefined : checkTls(paths);
+  return checked === undefined || checked.ok ? [] : checked.errors;
+}
+
 function tlsPaths({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): TlsPaths | undefined {
   if (grpcTlsCertFile === undefined || grpcTlsKeyFile === undefined) return undefined;
-  return { certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
+  return { options: "GRPC_TLS", certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
 }

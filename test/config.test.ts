@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import test from "node:test";
 import fc from "fast-check";
-import { type Config, configMarkdown, loadConfig, optionRows, redacted } from "../src/config.ts";
+import { type Config, configMarkdown, loadConfig, optionRows, redacted, redactedArguments } from "../src/config.ts";
 import { bytes, duration, formatBytes, formatDuration } from "../src/config/kinds.ts";
 import { DEFAULT_TRIGGERS } from "../src/config/triggers.ts";
 
@@ -43,6 +43,10 @@ test("without anything set, the service listens on loopback and keeps events in 
     grpcConnectionIdleMaxMs: 900_000,
     grpcConnectionAgeMaxMs: 1_800_000,
     grpcConnectionAgeGraceMs: 30_000,
+    adminToken: undefined,
+    adminTlsCertFile: undefined,
+    adminTlsKeyFile: undefined,
+    adminTlsClientCaFile: undefined,
     grpcTlsCertFile: undefined,
     grpcTlsKeyFile: undefined,
     grpcTlsClientCaFile: undefined,
@@ -266,6 +270,45 @@ test("a secret is not printed", () => {
   assert.ok(!printed.includes("hush"));
   assert.match(printed, /"kafkaSaslPassword":"\[redacted\]"/);
   assert.match(JSON.stringify(redacted(config({}))), /"kafkaSaslPassword":null/);
+});
+
+test("a command line is shown without its secrets", () => {
+  const args = ["node", "serve", "--kafka-sasl-password", "hush", "--admin-token=hush", "--workers=2", "--admin-token"];
+  assert.deepEqual(redactedArguments(args), [
+    "node",
+    "serve",
+    "--kafka-sasl-password",
+    "[redacted]",
+    "--admin-token=[redacted]",
+    "--workers=2",
+    "--admin-token",
+  ]);
+});
+
+test("a token that is too short or cannot be sent is refused, and not printed", () => {
+  for (const given of ["hush-hush", "hush hush hush hush", "hush:hush:hush:hush", `${"ä".repeat(20)}hush`]) {
+    const [line, ...more] = mistakes({ ADMIN_TOKEN: given });
+    assert.deepEqual(more, []);
+    assert.match(line ?? "", /^ADMIN_TOKEN: what was given is not right; give at least 16 of /);
+    assert.ok(!line?.includes("hush"));
+  }
+  const token = "Zm9v/YmFy+YmF6-_.~0=";
+  assert.equal(config({ ADMIN_TOKEN: token }).adminToken, token);
+  assert.ok(!JSON.stringify(redacted(config({ ADMIN_TOKEN: token }))).includes(token));
+});
+
+test("a certificate has a key, and what a certificate is needed for has one", () => {
+  for (const prefix of ["GRPC_TLS", "ADMIN_TLS"]) {
+    const names = { cert: `${prefix}_CERT_FILE`, key: `${prefix}_KEY_FILE`, clientCa: `${prefix}_CLIENT_CA_FILE` };
+    assert.deepEqual(mistakes({ [names.cert]: "c" }), [
+      `${names.key}: missing, but ${names.cert} is given; give the certificate's key, too`,
+    ]);
+    for (const given of [names.key, names.clientCa])
+      assert.deepEqual(mistakes({ [given]: "x" }), [
+        `${names.cert}: missing, but ${given} is given; give a certificate, too`,
+      ]);
+    assert.ok(loadConfig({ [names.cert]: "c", [names.key]: "k", [names.clientCa]: "a" }).ok);
+  }
 });
 
 test("the table for the docs has a row for every option", () => {

@@ -37,8 +37,8 @@ class AnsweringCall implements CallHandler {
     this.#answer = answer;
   }
 
-  message(bytes: Buffer): void {
-    this.#call.send(this.#answer(bytes));
+  message(buffer: Buffer, start: number, end: number): void {
+    this.#call.send(this.#answer(buffer.subarray(start, end)));
   }
 
   halfClose(): void {

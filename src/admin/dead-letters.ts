@@ -3,12 +3,10 @@
 //   { "letters": ["0-17"], "logs": { "0": "6f1c…" }, "why": "dropped", "by": "ada" }
 //     → { "dropped": ["0-17"], "events": 3, "missing": [], "problems": [] }
 //
-// The one route that changes something, so it is for this host's own processes: only loopback peers are heard, and nothing
-// that a browser sends, which every page could make it send. Rejected: a token in DATA_DIR; who may read that directory may
-// remove it.
+// It cannot be taken back, so it is for who may look inside (access.ts) and does not ask with a browser, which every page could
+// make do it. Rejected: a token in DATA_DIR; who may read that directory may remove it.
 
-import type { FastifyInstance, FastifyRequest } from "fastify";
-import { isLoopback } from "./loopback.ts";
+import type { FastifyInstance } from "fastify";
 import type { AdminState, LetterDrop } from "./state.ts";
 
 export const DROP_PATH = "/dead-letters/drop";
@@ -31,21 +29,15 @@ function readDrop(body: unknown): LetterDrop | undefined {
   return { letters, logs: logs as Readonly<Record<string, string>>, why, by: by.slice(0, 200) };
 }
 
-function isForbidden({ socket, headers }: FastifyRequest): boolean {
-  return !isLoopback(socket.remoteAddress) || headers.origin !== undefined;
-}
-
 export function deadLetterRoutes(app: FastifyInstance, state: AdminState): void {
   void app.register(async (routes) => {
     const text = "text/plain; charset=utf-8";
     routes.addHook("onRequest", async (request, reply) => {
-      if (!isForbidden(request)) return;
+      if (request.headers.origin === undefined) return;
       await reply
         .code(403)
         .type(text)
-        .send(
-          "dead letters are dropped from this host only: run `sluice dead-letters drop` there (ssh, kubectl exec)\n",
-        );
+        .send("dead letters are not dropped by browsers: run `sluice dead-letters drop` on the service's host\n");
     });
     routes.setErrorHandler<Error & { readonly statusCode?: number }>(async (error, _request, reply) => {
       await reply

@@ -1,22 +1,27 @@
-// GET /debug/incidents: what was recorded, for programs; POST records one now.
+// GET /debug/incidents: what was recorded, as pages for browsers and as JSON for programs; POST records one now.
 //
-//   GET  /debug/incidents?format=json              { "incidents": [Incident, …] }, the newest first
-//   GET  /debug/incidents/<id>?format=json         one Incident
-//   GET  /debug/incidents/<id>/files/<name>        one file as it is
+//   GET  /debug/incidents                          { "incidents": [Incident, …] }, the newest first; or the page
+//   GET  /debug/incidents/<id>                     one Incident; or the page
+//   GET  /debug/incidents/<id>/files/<name>        one file as it is; of a profile also other formats (incident-profile.ts)
 //   GET  /debug/incidents/<id>.tar.gz              all of them
 //   POST /debug/incidents?why=…                    202 with the Incident that began
 //
-// Invariants: ids and names are looked up among what is there, never taken for paths. Profiles and stacks show the code's
-// insides, so only this host's own processes are answered; a POST that a browser sends, which every page could make it send, is
-// not heard at all.
+// Invariants: ids and names are looked up among what is there, never taken for paths. Who may ask is not decided here
+// (access.ts).
 
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { isLoopback } from "./loopback.ts";
+import { isProfile, profileOf, readBundleView } from "./incident-profile.ts";
+import type { Query } from "./parameters.ts";
+import { INCIDENTS_PATH } from "./paths.ts";
+import { pprofErrors } from "./pprof.ts";
+import { sendProfile } from "./profile-view.ts";
+import { sendPage, stylesheetRoute } from "./pages/document.ts";
+import { incidentListPage } from "./pages/incident-list.ts";
+import { incidentPage } from "./pages/incident-page.ts";
 import type { AdminState } from "./state.ts";
 
-export const INCIDENTS_PATH = "/debug/incidents";
 const WHY_LENGTH_MAX = 200;
 const WHY_DEFAULT = "somebody asked for it";
 
@@ -56,6 +61,34 @@ async function sendFile(state: AdminState, reply: FastifyReply, id: string, name
     .send(createReadStream(path));
 }
 
+/** Undefined if it is not there, or not there any more. */
+async function fileOf(state: AdminState, id: string, name: string): Promise<Buffer | undefined> {
+  const path = state.incidentFile(id, name);
+  return path === undefined ? undefined : await readFile(path).catch(() => undefined);
+}
+
+/** A profile in another view, which viewers and differences need. */
+async function sendView(
+  state: AdminState,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<void> {
+  const view = readBundleView(request.query as Query);
+  const bytes = await fileOf(state, id, name);
+  const base = view.base === undefined ? undefined : await fileOf(state, id, view.base);
+  if (bytes === undefined || (view.base !== undefined && base === undefined)) {
+    await fail(reply, 404, "there is no such profile of an incident; /debug/incidents lists them");
+    return;
+  }
+  await sendProfile(request, reply, await profileOf(bytes, base, view), view, name.replace(/\..*$/, ""));
+}
+
+/** Browsers name HTML; whoever takes anything, as curl does, gets what programs read. */
+function wantsPage({ headers }: FastifyRequest): boolean {
+  return headers.accept?.includes("text/html") ?? false;
+}
+
 async function sendArchive(state: AdminState, reply: FastifyReply, id: string): Promise<void> {
   const archive = await state.incidentArchive(id);
   if (archive === undefined) {
@@ -70,32 +103,35 @@ async function sendArchive(state: AdminState, reply: FastifyReply, id: string): 
 
 export function incidentRoutes(app: FastifyInstance, state: AdminState): void {
   void app.register(async (routes) => {
-    routes.addHook("onRequest", async (request: FastifyRequest, reply) => {
-      if (request.method === "POST" && request.headers.origin !== undefined)
-        await fail(reply, 403, "an incident is not recorded for a page: ask for it with curl -X POST");
-      else if (!isLoopback(request.socket.remoteAddress))
-        await fail(
-          reply,
-          403,
-          "/debug is served to this host only: run the command there (ssh, kubectl exec), or forward the port (ssh -L, kubectl port-forward)",
-        );
+    pprofErrors(routes);
+    stylesheetRoute(routes);
+    routes.get(`${INCIDENTS_PATH}/`, async (_request, reply) => {
+      await reply.redirect(INCIDENTS_PATH);
     });
-    routes.get(INCIDENTS_PATH, async (_request, reply) => {
-      await reply.send({ incidents: state.incidents() });
+    routes.get(INCIDENTS_PATH, async (request, reply) => {
+      const incidents = state.incidents();
+      if (wantsPage(request)) await sendPage(reply, incidentListPage(incidents));
+      else await reply.send({ incidents });
     });
-    routes.get<{ Params: { readonly id: string } }>(`${INCIDENTS_PATH}/:id`, async ({ params: { id } }, reply) => {
+    routes.get<{ Params: { readonly id: string } }>(`${INCIDENTS_PATH}/:id`, async (request, reply) => {
+      const { id } = request.params;
       if (id.endsWith(".tar.gz")) {
         await sendArchive(state, reply, id.slice(0, -".tar.gz".length));
         return;
       }
       const incident = state.incident(id);
       if (incident === undefined) await fail(reply, 404, "there is no such incident; /debug/incidents lists them");
+      else if (wantsPage(request))
+        await sendPage(reply, await incidentPage(incident, async (name) => await fileOf(state, id, name)));
       else await reply.send(incident);
     });
     routes.get<{ Params: { readonly id: string; readonly name: string } }>(
       `${INCIDENTS_PATH}/:id/files/:name`,
-      async ({ params: { id, name } }, reply) => {
-        await sendFile(state, reply, id, name);
+      async (request, reply) => {
+        const { id, name } = request.params;
+        const isView = isProfile(name) && Object.keys(request.query as Query).length > 0;
+        if (isView) await sendView(state, request, reply, request.params);
+        else await sendFile(state, reply, id, name);
       },
     );
     routes.post<{ Querystring: { readonly why?: unknown } }>(INCIDENTS_PATH, async ({ query }, reply) => {

@@ -8,6 +8,7 @@ const ENDPOINTS: readonly (readonly [path: string, meaning: string])[] = [
   ["/metrics", "metrics of all processes, for Prometheus"],
   ["/readyz", "does it take events, and if not, why"],
   ["/healthz", "is it alive"],
+  ["/debug/incidents", "what went wrong, with its profiles, charts and log lines"],
   ["/debug/pprof/", "profiles, for go tool pprof"],
 ];
 

@@ -1,120 +1,165 @@
 // GET /debug/pprof/: the paths of Go's net/http/pprof, so that `go tool pprof` and engineers' fingers find them.
 //
-// Without a `worker` parameter a profile is that of all processes, merged; each sample carries the label `worker`. Errors are
-// text with X-Go-Pprof: 1, which makes `go tool pprof` show them.
+// Without a `worker` parameter a profile is that of all processes, merged; each sample carries the label `worker`. What Go
+// lacks: the past (`past`, `ago`), because the sampler always runs, and differences (`base`) that need no second file. Errors
+// are text with X-Go-Pprof: 1, which makes `go tool pprof` show them.
+//
+//   profile   seconds=30 | past=300 [ago=60], base
+//   heap      seconds=30 (what comes in that time) | ago=60, base
+//   allocs    501, with the reason
+//   threads, eventloop, cmdline
+//
+// A difference of two windows of CPU is scaled to the length of the later one. In pprof's own format it has what shrank, below
+// zero, as `-diff_base` has it; flame graphs cannot show that and have what grew.
 
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { setTimeout } from "node:timers/promises";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Profile } from "pprof-format";
 import { CaptureError, type CaptureRequest } from "../profiling/collect.ts";
-import { isLoopback } from "./loopback.ts";
-import { htmlPage } from "./page.ts";
+import { difference } from "../profiling/select.ts";
+import { inspectionRoutes } from "./inspection.ts";
+import { BadParameter, Parameters, type Query } from "./parameters.ts";
+import { pprofIndex } from "./pprof-index.ts";
+import { NothingFound, readView, sendProfile, VIEW_PARAMETERS } from "./profile-view.ts";
 import type { AdminState } from "./state.ts";
 
 /** What `go tool pprof http://host:port` waits for. */
 const SECONDS_DEFAULT = 30;
 /** A client may not wait for as long as it likes. */
 const SECONDS_MAX = 300;
+/** How far back may be asked; how much there is, PROFILE_AGE_MAX says. */
+const PAST_MAX = 86_400;
 const CAPTURES_MAX = 16;
 
-const gzipAsync = promisify(gzip);
+const ALLOCS_REASON = `allocs: this service samples what is alive, because Node.js before 26 does not tell what was allocated and is gone (this is ${process.version}); heap?seconds=30 has what comes to the heap in a while`;
+const GC_REASON = "gc: a full collection on demand would stop the event loop, so it is not offered; leave it out";
 
-const INDEX = htmlPage(
-  "/debug/pprof/",
-  `<table>
-<tr><td><a href="profile">profile</a></td><td>CPU and wall time of the next 30 s, of all processes; <code>?seconds=1..${SECONDS_MAX}</code></td></tr>
-<tr><td><a href="heap">heap</a></td><td>live objects by where they were allocated</td></tr>
-<tr><td><a href="cmdline">cmdline</a></td><td>the command line, separated by NUL</td></tr>
-</table>
-<p><code>?worker=0</code> (or <code>supervisor</code>) takes one process alone; in a merged profile
-<code>go tool pprof -tagfocus='worker=^0$'</code> does.</p>`,
-);
+/** Too much is asked for at the same time. */
+class TooMany extends Error {}
 
-/** The client's mistake; the message names the parameter. */
-class BadParameter extends Error {}
+/** What is known is not offered here. */
+class NotOffered extends Error {}
 
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
-
-/** Each known parameter's value; an unknown one is a mistake, because it would be a profile of something else. */
-function parameters(query: Query, known: readonly string[]): Readonly<Record<string, string | undefined>> {
-  for (const [name, value] of Object.entries(query)) {
-    if (!known.includes(name)) throw new BadParameter(`${name}: not known here; known are ${known.join(", ")}`);
-    if (typeof value !== "string") throw new BadParameter(`${name}: given more than once`);
-  }
-  return query as Readonly<Record<string, string | undefined>>;
+function statusOf(error: unknown): number {
+  if (error instanceof BadParameter) return 400;
+  if (error instanceof NothingFound) return 404;
+  if (error instanceof TooMany) return 429;
+  if (error instanceof NotOffered) return 501;
+  return error instanceof CaptureError ? 503 : 500;
 }
 
-function parseSeconds(text: string | undefined): number {
-  if (text === undefined) return SECONDS_DEFAULT;
-  const seconds = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (seconds >= 1 && seconds <= SECONDS_MAX) return seconds;
-  throw new BadParameter(`seconds: ${JSON.stringify(text)} is not a whole number from 1 to ${SECONDS_MAX}`);
+/** The scale that makes a window of CPU as long as another one. */
+function scaleTo(later: Profile, earlier: Profile): number {
+  const [wanted, had] = [Number(later.durationNanos), Number(earlier.durationNanos)];
+  return wanted > 0 && had > 0 ? wanted / had : 1;
 }
 
-function checkWorker({ profiled }: AdminState, worker: string | undefined): void {
-  if (worker === undefined || profiled.includes(worker)) return;
+function readWorker(parameters: Parameters, { profiled }: AdminState): string | undefined {
+  const worker = parameters.text("worker");
+  if (worker === undefined || profiled.includes(worker)) return worker;
   throw new BadParameter(`worker: ${JSON.stringify(worker)} is none of ${profiled.join(", ")}`);
 }
 
-async function fail(reply: FastifyReply, code: number, message: string): Promise<void> {
-  await reply.code(code).header("x-go-pprof", "1").type("text/plain; charset=utf-8").send(`${message}\n`);
+/** Errors as Go's tool shows them, for every route that is made on `routes`. */
+export function pprofErrors(routes: FastifyInstance): void {
+  routes.setErrorHandler(async (error, _request, reply) => {
+    const message = error instanceof Error ? error.message : String(error);
+    await reply
+      .code(statusOf(error))
+      .header("x-go-pprof", "1")
+      .type("text/plain; charset=utf-8")
+      .send(`${error instanceof CaptureError ? "no profile: " : ""}${message}\n`);
+  });
+}
+
+type Asked = FastifyRequest<{ Querystring: Query }>;
+
+class Captures {
+  readonly #state: AdminState;
+  #running = 0;
+
+  constructor(state: AdminState) {
+    this.#state = state;
+  }
+
+  async cpu(request: Asked, reply: FastifyReply): Promise<void> {
+    const parameters = new Parameters(request.query, ["seconds", "past", "ago", "base", "worker", ...VIEW_PARAMETERS]);
+    const worker = readWorker(parameters, this.#state);
+    parameters.exclude("past", "seconds");
+    parameters.exclude("ago", "seconds");
+    const past = parameters.integer("past", 1, PAST_MAX);
+    const ago = parameters.integer("ago", 0, PAST_MAX);
+    const base = parameters.integer("base", 1, PAST_MAX);
+    const seconds = parameters.integer("seconds", 1, SECONDS_MAX) ?? SECONDS_DEFAULT;
+    if (ago !== undefined && past === undefined)
+      throw new BadParameter("ago: says when a window of the past ended; give past, too");
+    const view = readView(parameters);
+    const profile = await this.#run(async () => {
+      const wanted: CaptureRequest =
+        past === undefined ? { kind: "cpu", seconds, worker } : { kind: "cpu", past, ago: ago ?? 0, worker };
+      const later = await this.#state.profile(wanted);
+      if (base === undefined) return later;
+      const before = { kind: "cpu", past: past ?? seconds, ago: (ago ?? 0) + base, worker } as const;
+      const earlier = await this.#state.profile(before);
+      return difference(later, earlier, scaleTo(later, earlier));
+    });
+    await sendProfile(request, reply, profile, view, "profile");
+  }
+
+  async heap(request: Asked, reply: FastifyReply): Promise<void> {
+    const parameters = new Parameters(request.query, ["seconds", "ago", "base", "gc", "worker", ...VIEW_PARAMETERS]);
+    const worker = readWorker(parameters, this.#state);
+    parameters.exclude("ago", "seconds");
+    parameters.exclude("base", "seconds");
+    const seconds = parameters.integer("seconds", 1, SECONDS_MAX);
+    const ago = parameters.integer("ago", 0, PAST_MAX) ?? 0;
+    const base = parameters.integer("base", 1, PAST_MAX);
+    const view = readView(parameters);
+    if (parameters.oneOf("gc", ["0", "1"]) === "1") throw new NotOffered(GC_REASON);
+    const profile = await this.#run(async () => {
+      if (seconds !== undefined) {
+        const earlier = await this.#state.profile({ kind: "heap", worker });
+        // Nobody waits for an answer when the port closes.
+        await setTimeout(seconds * 1000, undefined, { ref: false });
+        return difference(await this.#state.profile({ kind: "heap", worker }), earlier);
+      }
+      const later = await this.#state.profile({ kind: "heap", ago, worker });
+      if (base === undefined) return later;
+      return difference(later, await this.#state.profile({ kind: "heap", ago: ago + base, worker }));
+    });
+    await sendProfile(request, reply, profile, view, "heap");
+  }
+
+  async #run(take: () => Promise<Profile>): Promise<Profile> {
+    if (this.#running >= CAPTURES_MAX)
+      throw new TooMany(`${CAPTURES_MAX} profiles are being taken; try again when one has ended`);
+    this.#running += 1;
+    try {
+      return await take();
+    } finally {
+      this.#running -= 1;
+    }
+  }
 }
 
 export function pprofRoutes(app: FastifyInstance, state: AdminState): void {
-  let captures = 0;
-
-  async function capture(reply: FastifyReply, request: CaptureRequest): Promise<void> {
-    checkWorker(state, request.worker);
-    if (captures >= CAPTURES_MAX) {
-      await fail(reply, 429, `${CAPTURES_MAX} profiles are being taken; try again when one has ended`);
-      return;
-    }
-    captures += 1;
-    try {
-      const profile = await gzipAsync((await state.profile(request)).encode());
-      const name = request.kind === "cpu" ? "profile" : "heap";
-      await reply
-        .type("application/octet-stream")
-        .header("content-disposition", `attachment; filename="${name}.pb.gz"`)
-        .send(profile);
-    } catch (error) {
-      if (!(error instanceof CaptureError)) throw error;
-      await fail(reply, 503, `no profile: ${error.message}`);
-    } finally {
-      captures -= 1;
-    }
-  }
-
+  const captures = new Captures(state);
   void app.register(async (debug) => {
-    debug.addHook("onRequest", async (request: FastifyRequest, reply) => {
-      if (isLoopback(request.socket.remoteAddress)) return;
-      await fail(
-        reply,
-        403,
-        "/debug is served to this host only: run the command there (ssh, kubectl exec), or forward the port (ssh -L, kubectl port-forward)",
-      );
-    });
-    debug.setErrorHandler(async (error, _request, reply) => {
-      const code = error instanceof BadParameter ? 400 : 500;
-      await fail(reply, code, error instanceof Error ? error.message : String(error));
-    });
+    pprofErrors(debug);
     debug.get("/debug/pprof", async (_request, reply) => {
       await reply.redirect("/debug/pprof/");
     });
     debug.get("/debug/pprof/", async (_request, reply) => {
-      await reply.type("text/html; charset=utf-8").send(INDEX);
+      await reply.type("text/html; charset=utf-8").send(pprofIndex(state.profiled));
     });
-    debug.get<{ Querystring: Query }>("/debug/pprof/profile", async (request, reply) => {
-      const { seconds, worker } = parameters(request.query, ["seconds", "worker"]);
-      await capture(reply, { kind: "cpu", seconds: parseSeconds(seconds), worker });
-    });
-    debug.get<{ Querystring: Query }>("/debug/pprof/heap", async (request, reply) => {
-      const { worker } = parameters(request.query, ["worker"]);
-      await capture(reply, { kind: "heap", worker });
+    debug.get<{ Querystring: Query }>("/debug/pprof/profile", (request, reply) => captures.cpu(request, reply));
+    debug.get<{ Querystring: Query }>("/debug/pprof/heap", (request, reply) => captures.heap(request, reply));
+    debug.get("/debug/pprof/allocs", () => {
+      throw new NotOffered(ALLOCS_REASON);
     });
     debug.get("/debug/pprof/cmdline", async (_request, reply) => {
-      const line = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-      await reply.type("text/plain; charset=utf-8").send(line.join("\0"));
+      await reply.type("text/plain; charset=utf-8").send(state.commandLine.join("\0"));
     });
+    inspectionRoutes(debug, state);
   });
 }

@@ -78,6 +78,8 @@ export interface AdminState extends IncidentState {
   readonly profiled: readonly string[];
   /** @throws CaptureError if there is nothing of any process. */
   profile(request: CaptureRequest): Promise<Profile>;
+  /** What the service was started with, without secrets. */
+  readonly commandLine: readonly string[];
   /** Asks every process, and waits no longer than a few seconds for it. */
   inspect<Q extends keyof Observations>(question: Q): Promise<readonly Observed<Observations[Q]>[]>;
   /** Resolves when what was dropped is so on disk. */

@@ -33,6 +33,16 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./dead-letters.ts")).deadLetters,
   },
   {
+    name: "profile",
+    summary: "Print or write where a service's CPU went and what its heap holds, also of minutes that have passed.",
+    load: async () => (await import("./profile.ts")).profile,
+  },
+  {
+    name: "incidents",
+    summary: "Look at what went wrong in a service: list it, show it, fetch it; record it now.",
+    load: async () => (await import("./incidents.ts")).incidents,
+  },
+  {
     name: "doctor",
     summary: "Check configuration, brokers, topics and host, and say what to do.",
     load: async () => (await import("./doctor.ts")).doctor,

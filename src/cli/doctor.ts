@@ -3,6 +3,7 @@
 import { text } from "../config/kinds.ts";
 import { type Config, formatAddress, loadConfig } from "../config.ts";
 import { command } from "./command.ts";
+import { checkCertificate, checkShownCertificate } from "./doctor/certificate.ts";
 import { checkDeadLetters } from "./doctor/dead-letters.ts";
 import { error, type Finding, ok } from "./doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "./doctor/host.ts";
@@ -19,7 +20,7 @@ export const doctor = command({
     json: toggle("Print the findings as JSON."),
   },
   notes: [
-    "Checks configuration, brokers, topics, disk, file descriptors, Node.js, and the service on ADMIN_LISTEN if one runs. The environment variables are those of `sluice serve`.",
+    "Checks configuration, certificate, brokers, topics, disk, file descriptors, Node.js, and the service on ADMIN_LISTEN if one runs. The environment variables are those of `sluice serve`.",
     "The exit code is 1 if there is an error.",
   ],
   examples: ["sluice doctor", "KAFKA_BROKERS=127.0.0.1:9092 sluice doctor --topic clicks --topic orders"],
@@ -28,8 +29,17 @@ export const doctor = command({
     const findings: Finding[] = [checkNode(process.version), checkOpenFiles(openFilesLimit())];
     if (loaded.ok) {
       const { config } = loaded;
-      findings.push(configFinding(config), ...checkDisk(config), ...(await checkKafka(config, topics)));
-      findings.push(...(await checkService(config.adminListen)), ...(await checkDeadLetters(config.dataDir)));
+      findings.push(
+        configFinding(config),
+        ...checkCertificate(config, Date.now()),
+        ...checkDisk(config),
+        ...(await checkKafka(config, topics)),
+      );
+      findings.push(
+        ...(await checkService(config.adminListen)),
+        ...(await checkShownCertificate(config)),
+        ...(await checkDeadLetters(config.dataDir)),
+      );
     } else
       findings.push(
         ...loaded.errors.map((each) => error("configuration", each, "`sluice serve --help` lists every option")),

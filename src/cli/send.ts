@@ -1,20 +1,21 @@
 // `sluice send`: the records of files or of standard input, as events, to a service.
 
-import { bytes, formatAddress, integer, oneOf, remoteAddress, text } from "../config/kinds.ts";
-import { connect, Durability } from "../client/index.ts";
-import { command } from "./command.ts";
+import { bytes, integer, oneOf, text } from "../config/kinds.ts";
+import { loadConfig } from "../config.ts";
+import { Durability } from "../client/index.ts";
+import { command, printMistakes } from "./command.ts";
 import { maybe, required, toggle, withDefault } from "./flag.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "./io.ts";
 import { type EventFields, eventOf } from "./send/event.ts";
 import { openSources, readRecords, type Source } from "./send/input.ts";
 import { type Progress, startProgress } from "./send/progress.ts";
 import { Sender } from "./send/sender.ts";
+import { connectService, serviceFlags, serviceMistakes } from "./service-client.ts";
 import { reportLines, Tally } from "./send/tally.ts";
 import { TIMESTAMP_FORMATS } from "./send/timestamp.ts";
 
 /** Lines about records that could not be read; the rest is counted. */
 const PROBLEMS_PRINTED_MAX = 20;
-const CONNECT_TIMEOUT_MS = 5_000;
 
 const DURABILITIES = { replicated: Durability.REPLICATED, persisted: Durability.PERSISTED };
 
@@ -36,7 +37,7 @@ export const send = command({
       oneOf("replicated", "persisted"),
       "What an acknowledgement has to mean: the event is in Kafka, or on the service's disk; without it, the service's default.",
     ),
-    address: withDefault(remoteAddress, "127.0.0.1:50051", "The service."),
+    ...serviceFlags,
     streams: withDefault(integer(1, 64), "1", "Streams to send over; events with the same key stay on one."),
     messageBytesMax: withDefault(
       bytes(1024, 1024 ** 3),
@@ -47,23 +48,25 @@ export const send = command({
   },
   notes: [
     "Reads NDJSON, one JSON array, or CSV with a header, each also gzipped; - or no FILE is standard input. The event's value is the record: the bytes of a line or of an array's element as they are, or a CSV row as a JSON object.",
+    "Without --address, the environment variables are those of `sluice serve`: GRPC_LISTEN, and GRPC_TLS_CERT_FILE, with which TLS is spoken and that certificate trusted.",
     "A record that cannot be read is told with its line; the others are sent. The exit code is 1 if any event is not stored.",
   ],
   examples: [
     "sluice send --topic clicks --key user events.ndjson",
+    "sluice send --topic clicks --address events.example.com:50051 --tls events.ndjson",
     "sluice send --topic orders --timestamp created_at --rate 1000 orders.csv.gz",
     "tail -F access.ndjson | sluice send --topic access",
   ],
   run: async (values, paths, io) => {
+    const mistakes = serviceMistakes(values);
+    const loaded = loadConfig(values.address === undefined ? io.env : {});
+    if (!loaded.ok) mistakes.push(...loaded.errors);
+    if (!loaded.ok || mistakes.length > 0) {
+      printMistakes(io, "send", mistakes);
+      return Exit.USAGE;
+    }
     const sources = openSources(paths, io.stdin);
-    const address = formatAddress(values.address);
-    await using client = connect(address);
-    await client.ready({ timeoutMs: CONNECT_TIMEOUT_MS, failFast: true }).catch((cause: unknown) => {
-      throw new CliError(
-        `nothing answers at ${address}; start a service with \`sluice serve\`, or name one with --address`,
-        { cause },
-      );
-    });
+    await using client = await connectService(values, loaded.config);
     const tally = new Tally(values.topic);
     const sender = new Sender(
       client,

@@ -18,8 +18,20 @@ const about: About = {
   examples: ["sluice serve", "KAFKA_BROKERS=127.0.0.1:9092 sluice serve --workers 2"],
 };
 
-/** Files that the configuration names and that have to be there before anything starts. */
-function missingFiles(config: Config): string[] {
+/**
+ * Mistakes in files that the configuration names and that have to be right before anything starts: every worker would tell of
+ * them, or none in a way that is clear.
+ */
+async function fileMistakes(config: Config): Promise<readonly string[]> {
+  return [...kafkaFileMistakes(config), ...(await grpcFileMistakes(config))];
+}
+
+async function grpcFileMistakes(config: Config): Promise<readonly string[]> {
+  if (config.grpcTlsCertFile === undefined) return [];
+  return (await import("../grpc-options.ts")).tlsMistakes(config);
+}
+
+function kafkaFileMistakes(config: Config): string[] {
   if (config.kafkaTlsCaFile === undefined) return [];
   try {
     accessSync(config.kafkaTlsCaFile, constants.R_OK);
@@ -33,7 +45,7 @@ export const serve: Command = {
   help: () => commandHelp(about, configRows()),
   run: async (args, io) => {
     const loaded = loadConfig(io.env, args);
-    const errors = loaded.ok ? missingFiles(loaded.config) : loaded.errors;
+    const errors = loaded.ok ? await fileMistakes(loaded.config) : loaded.errors;
     if (!loaded.ok || errors.length > 0) {
       printMistakes(io, "serve", errors);
       return Exit.USAGE;

@@ -7,12 +7,16 @@
 import { type ChannelOptions, Client, connectivityState, credentials, type ChannelCredentials } from "@grpc/grpc-js";
 import { status as Code } from "@grpc/grpc-js";
 import { unsentError } from "./errors.ts";
+import { type Obstacle, obstacleTo } from "./obstacle.ts";
+import { ClientTls, hostPortOf, type TlsOptions } from "./tls.ts";
 
 export interface Target {
   /** `host:port`, or whatever else gRPC resolves. */
   readonly address: string;
   readonly credentials: ChannelCredentials;
   readonly options: ChannelOptions;
+  /** Looks for what stands in the way of a connection that was not made. */
+  readonly obstacle: (timeoutMs: number) => Promise<Obstacle | undefined>;
 }
 
 const DEFAULTS: ChannelOptions = {
@@ -25,12 +29,36 @@ const DEFAULTS: ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": 2_000,
 };
 
-export function target(
-  address: string,
-  channelCredentials: ChannelCredentials = credentials.createInsecure(),
-  options: ChannelOptions = {},
-): Target {
-  return { address, credentials: channelCredentials, options: { ...DEFAULTS, ...options } };
+/** What finding out may take beyond the time that connecting was given. */
+const OBSTACLE_TIMEOUT_MS = 2_000;
+
+/** How a connection is secured: by TLS, or by whatever the caller made. */
+export interface Security {
+  readonly tls?: boolean | TlsOptions | undefined;
+  readonly credentials?: ChannelCredentials | undefined;
+}
+
+/** @throws TypeError if `security` says two things at once, or what it says cannot be used. */
+export function target(address: string, security: Security = {}, options: ChannelOptions = {}): Target {
+  const { tls = false, credentials: own } = security;
+  if (own !== undefined) {
+    if (tls !== false) throw new TypeError("tls and credentials say the same twice; give one of them");
+    // Nothing is known of what it does.
+    return {
+      address,
+      credentials: own,
+      options: { ...DEFAULTS, ...options },
+      obstacle: () => Promise.resolve(undefined),
+    };
+  }
+  const clientTls = tls === false ? undefined : new ClientTls(address, tls === true ? {} : tls);
+  const hostPort = hostPortOf(address);
+  return {
+    address,
+    credentials: clientTls?.credentials ?? credentials.createInsecure(),
+    options: { ...DEFAULTS, ...clientTls?.channelOptions, ...options },
+    obstacle: async (timeoutMs) => (hostPort === undefined ? undefined : obstacleTo(hostPort, clientTls, timeoutMs)),
+  };
 }
 
 /** Opens nothing yet: the first call, or `connected`, does. */
@@ -41,11 +69,12 @@ export function dial({ address, credentials, options }: Target): Client {
 /**
  * Resolves when the connection stands.
  * @param failFast reject on the first attempt that fails, instead of trying until the time is over.
- * @throws SluiceError UNAVAILABLE (not stored, retryable) if it does not stand in time.
+ * @throws SluiceError UNAVAILABLE (not stored, retryable) if it does not stand in time; where it is known what stands in the
+ * way, that is its message, and an Obstacle its cause.
  */
 export async function connected(
   client: Client,
-  address: string,
+  { address, obstacle }: Target,
   { timeoutMs, failFast = false }: { readonly timeoutMs: number; readonly failFast?: boolean },
 ): Promise<void> {
   const channel = client.getChannel();
@@ -55,8 +84,11 @@ export async function connected(
     if (state === connectivityState.READY) return;
     if (state === connectivityState.SHUTDOWN) throw unsentError(Code.CANCELLED, "the client is closed");
     const failed = failFast && state === connectivityState.TRANSIENT_FAILURE;
-    if (failed || !(await changed(channel, state, deadline)))
-      throw unsentError(Code.UNAVAILABLE, `nothing answers at ${address}`);
+    if (failed || !(await changed(channel, state, deadline))) {
+      const found = await obstacle(Math.min(timeoutMs, OBSTACLE_TIMEOUT_MS));
+      const message = found === undefined ? `nothing answers at ${address}` : `${address} ${found.message}`;
+      throw unsentError(Code.UNAVAILABLE, message, found);
+    }
   }
 }
 

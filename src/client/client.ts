@@ -14,10 +14,13 @@ import { type BatchInit, encodeBatch } from "./batch.ts";
 import { connected, dial, type Target, target } from "./channel.ts";
 import { callError, retryDelayMs, type RetryOptions, type SluiceError, unsentError } from "./errors.ts";
 import { PublishStream, type StreamOptions } from "./stream.ts";
+import type { TlsOptions } from "./tls.ts";
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface ConnectOptions {
-  /** TLS, if the service is behind it; default: none. Made with `credentials` of @grpc/grpc-js. */
+  /** True: TLS, and the service's certificate is signed by an authority that Node.js trusts. Default: plaintext. */
+  readonly tls?: boolean | TlsOptions;
+  /** Instead of `tls`, whatever else `credentials` of @grpc/grpc-js makes. */
   readonly credentials?: ChannelCredentials;
   /** Request headers of every call, for example `{ authorization: "Bearer ..." }`. */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -43,9 +46,9 @@ export class SluiceClient {
   readonly #streams = new Set<PublishStream>();
   #client: Client | undefined;
 
-  /** Use `connect`. */
+  /** Use `connect`. @throws TypeError for `tls` that cannot be used. */
   constructor(address: string, options: ConnectOptions = {}) {
-    this.#target = target(address, options.credentials, options.channelOptions);
+    this.#target = target(address, options, options.channelOptions);
     this.#metadata = new Metadata();
     for (const [key, value] of Object.entries(options.metadata ?? {})) this.#metadata.set(key, value);
     this.#retry = options.retry ?? {};
@@ -64,7 +67,7 @@ export class SluiceClient {
    */
   async ready(options: { readonly timeoutMs?: number; readonly failFast?: boolean } = {}): Promise<void> {
     const { timeoutMs = 10_000, failFast = false } = options;
-    await connected(this.#dial(), this.#target.address, { timeoutMs, failFast });
+    await connected(this.#dial(), this.#target, { timeoutMs, failFast });
   }
 
   /**
@@ -137,6 +140,7 @@ export class SluiceClient {
 /**
  * Makes a client; connections are opened when they are needed.
  * @param address `host:port`, for example `127.0.0.1:50051`.
+ * @throws TypeError for `tls` that cannot be used.
  */
 export function connect(address: string, options: ConnectOptions = {}): SluiceClient {
   return new SluiceClient(address, options);

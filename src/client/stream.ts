@@ -232,7 +232,7 @@ export class PublishStream {
     this.#opening = true;
     const client = (this.#client ??= dial(this.#target));
     try {
-      await connected(client, this.#target.address, { timeoutMs: this.#options.connectTimeoutMs });
+      await connected(client, this.#target, { timeoutMs: this.#options.connectTimeoutMs });
       // Whoever waited may have given up.
       if (this.#client === client && this.#waiting.length > 0) {
         this.#call = new StreamCall(client, this.#metadata, this.#listener);

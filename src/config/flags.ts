@@ -73,11 +73,14 @@ export function readFlags(
   return { given: new Map([...all].map(([flag, texts]) => [flag, texts.at(-1)!])), all, positionals };
 }
 
-/** The value of what was given, or undefined with one more line in `errors`. */
-export function readValue<T>(kind: Kind<T>, given: Given, errors: string[]): T | undefined {
+/**
+ * The value of what was given, or undefined with one more line in `errors`.
+ * @param secret what was given is not printed.
+ */
+export function readValue<T>(kind: Kind<T>, given: Given, errors: string[], secret = false): T | undefined {
   const result = kind.parse(given.text);
   if ("value" in result) return result.value;
-  // A secret's kind takes every text but the empty one, so no secret is printed here.
-  errors.push(`${given.as}: ${JSON.stringify(given.text)} is not right; give ${result.right}`);
+  const shown = secret ? "what was given" : JSON.stringify(given.text);
+  errors.push(`${given.as}: ${shown} is not right; give ${result.right}`);
   return undefined;
 }

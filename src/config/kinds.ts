@@ -169,6 +169,14 @@ export function text(placeholder = "TEXT", right = "a text that is not empty"): 
   return kind(placeholder, "text", right, (given) => (given === "" ? undefined : given));
 }
 
+/** What HTTP takes as a bearer token, and long enough that nobody guesses it. */
+export const token: Kind<string> = kind(
+  "SECRET",
+  "16 characters or more",
+  "at least 16 of a-z, A-Z, 0-9 and -._~+/, for example from `openssl rand -hex 32`",
+  (given) => (/^[a-zA-Z0-9._~+/-]{16,}=*$/.test(given) ? given : undefined),
+);
+
 /** A name that Kafka takes for a topic. */
 export const topicName: Kind<string> = kind(
   "TOPIC",

@@ -15,6 +15,7 @@ import {
   oneOf,
   path,
   text,
+  token,
   topicName,
 } from "./kinds.ts";
 import { triggers } from "./triggers.ts";
@@ -67,7 +68,7 @@ export const OPTIONS = {
     "ADMIN_LISTEN",
     listenAddress,
     "127.0.0.1:9464",
-    "Where /metrics, /debug/pprof/, /healthz and /readyz are served; it has no access control, so keep it inside.",
+    "Where /metrics, /healthz and /readyz are served, and the page and /debug/, which are for this host alone unless there is ADMIN_TOKEN or ADMIN_TLS_CLIENT_CA_FILE.",
   ),
   workers: { ...option("WORKERS", integer(1, 512), CORES, "Worker processes."), byDefault: availableParallelism },
   kafkaBrokers: {
@@ -99,6 +100,23 @@ export const OPTIONS = {
     "The least level that is logged, as JSON lines on standard error.",
   ),
 
+  adminToken: optional(
+    "ADMIN_TOKEN",
+    token,
+    "The token that opens the page and /debug/ to other hosts, as Authorization: Bearer or as the password of Basic; set it in the environment, since flags show up in process lists, and give ADMIN_TLS_CERT_FILE, since it can be read on the way otherwise.",
+    true,
+  ),
+  adminTlsCertFile: optional(
+    "ADMIN_TLS_CERT_FILE",
+    path,
+    "The PEM file of the certificate, with its chain, that the admin port shows; without it, the port speaks plaintext.",
+  ),
+  adminTlsKeyFile: optional("ADMIN_TLS_KEY_FILE", path, "The PEM file of the certificate's key."),
+  adminTlsClientCaFile: optional(
+    "ADMIN_TLS_CLIENT_CA_FILE",
+    path,
+    "The PEM file of the authorities that sign clients' certificates; with such a certificate, other hosts get the page and /debug/ (mTLS).",
+  ),
   incidentTriggers: option(
     "INCIDENT_TRIGGERS",
     triggers,
@@ -221,7 +239,7 @@ export const OPTIONS = {
     "GRPC_UNSENT_BYTES_MAX",
     bytes(64 * KIB, GIB),
     "4MiB",
-    "The bytes of answers that a connection holds for a client which does not take them; beyond it, it is closed.",
+    "The bytes of answers that a connection holds for a client which does not take them; beyond it new calls are refused, and at four times that it is closed.",
   ),
   grpcHandshakeTimeoutMs: option(
     "GRPC_HANDSHAKE_TIMEOUT",

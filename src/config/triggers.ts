@@ -61,7 +61,7 @@ const setting = (min: number, diff: number | undefined, abs: number | undefined,
 /** Why these: docs/operations.md, "What makes an incident". */
 export const DEFAULT_TRIGGERS: TriggerSettings = {
   cpu: setting(0.7, 0.5, undefined, 5_000),
-  event_loop: setting(0.25, 4, 1.5, 3_000),
+  event_loop: setting(0.4, 4, 1.5, 3_000),
   rss: setting(0.5, 0.4, 0.9, 3_000),
   heap: setting(0.4, 1, 0.85, 3_000),
   fds: setting(0.5, 0.5, 0.85, 3_000),

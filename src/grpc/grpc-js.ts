@@ -21,6 +21,7 @@ import {
   status as GrpcJsCode,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { type Clock, systemClock } from "../clock.ts";
 import { Code } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -35,7 +36,8 @@ import type {
   Status,
 } from "./server.ts";
 import { codeName } from "./status.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import type { TlsMaterial, TlsPaths } from "../tls/files.ts";
+import { TlsWatch } from "../tls/watch.ts";
 
 export interface GrpcJsOptions {
   readonly host: string;
@@ -45,6 +47,8 @@ export interface GrpcJsOptions {
   readonly messageBytesMax: number;
   /** Undefined: plaintext. */
   readonly tls: TlsMaterial | undefined;
+  /** Where `tls` was read from; it is read again when these change. */
+  readonly tlsFiles?: TlsPaths | undefined;
 }
 
 // Its own lines on the console would stand beside ours and say the same less clearly; what matters comes back as errors.
@@ -56,11 +60,21 @@ export class GrpcJsServer implements GrpcServer {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #options: GrpcJsOptions;
+  readonly #clock: Clock;
   readonly #server: Server;
+  #tlsWatch: TlsWatch | undefined;
   #port = 0;
   #disposed = false;
 
-  constructor(log: Logger, metrics: Metrics, methods: readonly Method[], options: GrpcJsOptions) {
+  /** @param clock for looking at `tlsFiles`; the rest is grpc-js' own time. */
+  constructor(
+    log: Logger,
+    metrics: Metrics,
+    methods: readonly Method[],
+    options: GrpcJsOptions,
+    clock: Clock = systemClock,
+  ) {
+    this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
     this.#options = options;
@@ -81,15 +95,21 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   async start(): Promise<void> {
-    const { host, port, tls } = this.#options;
+    const { host, port, tls, tlsFiles } = this.#options;
     const bracketed = host.includes(":") ? `[${host}]` : host;
+    const secure = tls === undefined ? undefined : new RenewableCredentials(tls);
     this.#port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(`${bracketed}:${port}`, credentialsOf(tls), (error, bound) => {
+      this.#server.bindAsync(`${bracketed}:${port}`, secure ?? ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
         else reject(bindError(host, port, error));
       });
     });
-    this.#log.info({ host, port: this.#port, server: "grpc-js" }, "gRPC listens");
+    if (tls !== undefined && tlsFiles !== undefined) {
+      const expiry = this.#metrics.grpcCertificateExpiry.with();
+      const dependencies = { log: this.#log, clock: this.#clock, expiry };
+      this.#tlsWatch = new TlsWatch(dependencies, tlsFiles, tls, (material) => secure?.renew(material));
+    }
+    this.#log.info({ host, port: this.#port, server: "grpc-js", tls: tls !== undefined }, "gRPC listens");
   }
 
   inspect(): CallersState {
@@ -109,6 +129,7 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   dispose(): Promise<void> {
+    this.#tlsWatch?.stop();
     if (!this.#disposed) this.#server.forceShutdown();
     this.#disposed = true;
     return Promise.resolve();
@@ -145,7 +166,7 @@ export class GrpcJsServer implements GrpcServer {
       const call = "write" in stream ? new StreamingCall(stream, ended) : new UnaryCall(stream, callback!, ended);
       const handler = method.open(call);
       call.handler = handler;
-      handler.message(stream.request);
+      handler.message(stream.request, 0, stream.request.length);
       handler.halfClose();
     };
     return handle;
@@ -159,7 +180,7 @@ export class GrpcJsServer implements GrpcServer {
       call.handler = handler;
       // What was read already when the call ended is not taken: nobody could be told what became of it.
       stream.on("data", (bytes: Buffer) => {
-        if (!call.over) handler.message(bytes);
+        if (!call.over) handler.message(bytes, 0, bytes.length);
       });
       stream.on("end", () => {
         if (!call.over) handler.halfClose();
@@ -168,12 +189,25 @@ export class GrpcJsServer implements GrpcServer {
   }
 }
 
-function credentialsOf(tls: TlsMaterial | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const { cert, key, clientCa } = tls;
-  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
-  const roots = clientCa === undefined ? null : Buffer.from(clientCa);
-  return ServerCredentials.createSsl(roots, [pair], clientCa !== undefined);
+/** A certificate that can be replaced while the server runs. `ServerCredentials.createSsl` gives one that cannot. */
+class RenewableCredentials extends ServerCredentials {
+  constructor(tls: TlsMaterial) {
+    const mutual = tls.clientCa !== undefined;
+    super({ requestCert: mutual, rejectUnauthorized: mutual, minVersion: "TLSv1.2" }, secureContextOf(tls));
+  }
+
+  /** For connections that come from now on. */
+  renew(tls: TlsMaterial): void {
+    this.updateSecureContextOptions(secureContextOf(tls));
+  }
+
+  _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
+  return { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }
 
 /** What grpc-js says of a message over the limit: its size, or nothing where it was compressed. */

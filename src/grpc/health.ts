@@ -126,7 +126,8 @@ class RequestHandler<Request> implements CallHandler {
     this.#onCancelled = onCancelled;
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     let request: Request;
     try {
       request = this.#read(bytes);

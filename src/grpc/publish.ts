@@ -119,13 +119,13 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH, call.peer);
+    this.origin = shared.attribution.origin(PUBLISH, call.peerIdentity ?? call.peer);
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
     shared.calls.add(this);
   }
 
-  message(bytes: Buffer): void {
-    this.#session.publish(bytes);
+  message(buffer: Buffer, start: number, end: number): void {
+    this.#session.publish(buffer, start, end);
   }
 
   answered(batch: Batch): void {
@@ -193,7 +193,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peer);
+    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peerIdentity ?? call.peer);
     const flow = {
       pause: () => {
         this.#heldBySession = true;
@@ -210,8 +210,8 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     shared.openStreams.inc();
   }
 
-  message(bytes: Buffer): void {
-    this.#session.publish(bytes);
+  message(buffer: Buffer, start: number, end: number): void {
+    this.#session.publish(buffer, start, end);
   }
 
   answered(batch: Batch): void {

@@ -111,7 +111,8 @@ class ReflectionCall implements CallHandler {
     this.#answer = answer;
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     let request: ServerReflectionRequest;
     try {
       request = fromBinary(ServerReflectionRequestSchema, bytes);

@@ -21,6 +21,8 @@ export interface Status {
 export interface ServerCall {
   /** The client's address, for example `127.0.0.1:53124`. */
   readonly peer: string;
+  /** The name in the client's verified certificate; undefined without one, or where the server cannot tell. */
+  readonly peerIdentity?: string | undefined;
   /** The first value of a request header, by lower-case name. */
   header(name: string): string | undefined;
   /** The first value of a request header whose name ends in `-bin`. */
@@ -42,8 +44,8 @@ export interface ServerCall {
 
 /** What a handler does with one call. Called by the server, never from within one of the ServerCall's methods. */
 export interface CallHandler {
-  /** One message. The bytes are a view that is valid only until this returns. */
-  message(bytes: Buffer): void;
+  /** One message, `buffer[start, end)`, lent until this returns. (A view would cost more than the rest of handing it over.) */
+  message(buffer: Buffer, start: number, end: number): void;
   /** `unsentBytes` is 0 again. */
   drained(): void;
   /** The client sends nothing more. */

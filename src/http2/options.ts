@@ -18,7 +18,10 @@ export interface Http2Options {
   readonly connectionWindowBytes: number;
   /** SETTINGS_MAX_HEADER_LIST_SIZE: a request's header list, as RFC 9113 section 10.5.1 counts it. */
   readonly headerListBytesMax: number;
-  /** Bytes of answers that a connection may hold because its client does not take them; beyond it, it is cut. */
+  /**
+   * Bytes of answers that a connection may hold because its client does not take them. Beyond it no more streams are taken, and at
+   * four times as many it is cut.
+   */
   readonly unsentBytesMax: number;
 
   /** For TLS, the preface and the first SETTINGS. */

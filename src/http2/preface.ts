@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 
-export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 const HTTP1 = Buffer.from(
   [
@@ -11,6 +11,17 @@ const HTTP1 = Buffer.from(
     "Connection: close",
     "",
     "This port speaks gRPC over HTTP/2: use a gRPC client, or curl --http2-prior-knowledge. Metrics and health are on the admin port.",
+    "",
+  ].join("\r\n"),
+);
+/** For those who come over TLS and agree on no protocol, or on none of ours. */
+export const NO_ALPN = Buffer.from(
+  [
+    "HTTP/1.1 400 Bad Request",
+    "Content-Type: text/plain; charset=utf-8",
+    "Connection: close",
+    "",
+    "This port speaks gRPC over HTTP/2, and over TLS it has to be negotiated: offer h2 by ALPN, as gRPC clients and curl --http2 do.",
     "",
   ].join("\r\n"),
 );
@@ -23,8 +34,31 @@ export interface Stranger {
   readonly detail: string;
 }
 
+/** Reads it, in however many pieces it comes. */
+export class PrefaceReader {
+  #bytes = 0;
+
+  /** All of it has come. */
+  get complete(): boolean {
+    return this.#bytes === PREFACE.length;
+  }
+
+  /** Reads on in `buffer[0, length)`. @returns where in it frames may begin, or who it is that sends something else. */
+  read(buffer: Buffer, length: number): number | Stranger {
+    let at = 0;
+    while (at < length && this.#bytes < PREFACE.length) {
+      if (buffer[at] !== PREFACE[this.#bytes]) {
+        return strangerOf(Buffer.concat([PREFACE.subarray(0, this.#bytes), buffer.subarray(at, length)]));
+      }
+      at++;
+      this.#bytes++;
+    }
+    return at;
+  }
+}
+
 /** @param start of what the client sent, as far as it is there. */
-export function strangerOf(start: Buffer): Stranger {
+function strangerOf(start: Buffer): Stranger {
   if (start[0] === TLS_HANDSHAKE) {
     return {
       answer: undefined,

@@ -60,7 +60,7 @@ export interface RequestReceiver {
   /** Body bytes `buffer[start, end)`, lent until this returns. All of them have to be given back by `consume`, now or later. */
   data(buffer: Buffer, start: number, end: number): void;
   /** The request is complete. */
-  end(): void;
+  ended(): void;
   /** `unsentBytes` is 0 again, having been more. */
   drained(): void;
   /**

@@ -9,6 +9,7 @@ import { Connection, type ConnectionContext } from "./connection.ts";
 import type { Http2Observer } from "./observer.ts";
 import type { Http2Options, TlsOptions } from "./options.ts";
 import { PagePool } from "./page-pool.ts";
+import { NO_ALPN } from "./preface.ts";
 import type { RequestHandler } from "./request.ts";
 import { moveToSharedBuffer } from "./shared-buffer-transport.ts";
 import { peerOf, StreamTransport } from "./stream-transport.ts";
@@ -20,6 +21,8 @@ const SWEEP_MS = 1_000;
 const REFUSED_MAX = 100;
 /** Connections that the kernel holds until they are accepted. */
 const BACKLOG = 1_024;
+/** How long a client may take to hang up that has no place here. */
+const LINGER_MS = 1_000;
 
 export interface Http2Dependencies {
   readonly handler: RequestHandler;
@@ -147,17 +150,24 @@ export class Http2Server {
     });
     server.on("connection", (socket: Socket) => this.#admitTls(socket));
     server.on("tlsClientError", (error, socket) => {
-      this.#observer.handshakeFailed(codeOf(error), socket.remoteAddress ?? "unknown");
+      this.#observer.handshakeFailed(refusalOf(socket) ?? codeOf(error), peerOf(socket));
       socket.destroy();
     });
     server.on("secureConnection", (socket: TLSSocket) => {
       if (socket.alpnProtocol === "h2") this.#connect(new StreamTransport(socket));
-      else {
-        this.#observer.handshakeFailed("no_alpn", socket.remoteAddress ?? "unknown");
-        socket.destroy();
-      }
+      else this.#refuseWithoutAlpn(socket);
     });
     return server;
+  }
+
+  /** Whoever offers other protocols is told by TLS itself; who offers none gets a line of text, and no long time to read it. */
+  #refuseWithoutAlpn(socket: TLSSocket): void {
+    this.#observer.handshakeFailed("no_alpn", peerOf(socket));
+    const timer = this.#clock.setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.on("close", () => this.#clock.clearTimeout(timer));
+    socket.on("error", () => {});
+    socket.resume();
+    socket.end(NO_ALPN);
   }
 
   /** One too many is not worth a handshake. */
@@ -210,6 +220,15 @@ export class Http2Server {
 
 function secureContextOf({ cert, key, clientCa }: TlsOptions) {
   return { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
+}
+
+/**
+ * Why a client's certificate is not taken. Node.js lets the handshake end then, and only closes the socket: what comes as an
+ * error is that it was closed.
+ */
+function refusalOf(socket: TLSSocket): string | undefined {
+  const { authorizationError: code } = socket as { authorizationError?: unknown };
+  return typeof code === "string" ? code : undefined;
 }
 
 /** Something short that says what went wrong; good as a metric label, since OpenSSL's codes are few. */

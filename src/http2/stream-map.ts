@@ -9,7 +9,7 @@ import type { Stream } from "./stream.ts";
 const SLOTS_MIN = 16;
 
 export class StreamMap {
-  #slots: (Stream | undefined)[] = new Array<Stream | undefined>(SLOTS_MIN).fill(undefined);
+  #slots: (Stream | undefined)[] = emptySlots(SLOTS_MIN);
   #mask = SLOTS_MIN - 1;
   #size = 0;
 
@@ -72,8 +72,12 @@ export class StreamMap {
     // A discarded table must keep nobody reachable.
     this.#slots.fill(undefined);
     const slots = Math.max(SLOTS_MIN, length);
-    this.#slots = new Array<Stream | undefined>(slots).fill(undefined);
+    this.#slots = emptySlots(slots);
     this.#mask = slots - 1;
     for (const stream of streams) this.#place(stream);
   }
+}
+
+function emptySlots(count: number): (Stream | undefined)[] {
+  return Array.from<undefined>({ length: count }).fill(undefined);
 }

@@ -2,7 +2,7 @@
 // shared read buffer cannot be had.
 
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import type { Transport, TransportListener } from "./transport.ts";
 
 export class StreamTransport implements Transport {
@@ -71,12 +71,29 @@ export function listenToEnd(socket: Socket, listener: TransportListener): void {
   socket.on("close", () => listener.closed());
 }
 
-export function peerOf({ remoteAddress = "unknown", remotePort = 0 }: Socket): string {
+export function peerOf({ remoteAddress, remotePort = 0 }: Socket): string {
+  // It is closed already.
+  if (remoteAddress === undefined) return "unknown";
   return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }
 
 function identityOf(socket: Socket): string | undefined {
   if (!("authorized" in socket) || socket.authorized !== true) return undefined;
-  const subject = (socket as TLSSocket).getPeerCertificate().subject?.CN;
-  return Array.isArray(subject) ? subject[0] : subject;
+  const certificate = (socket as TLSSocket).getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  return commonNameOf(certificate.toLegacyObject().subject) ?? firstNameOf(certificate.subjectAltName);
+}
+
+/** Empty and absent are the same. */
+function commonNameOf(subject: Partial<PeerCertificate["subject"]> | undefined): string | undefined {
+  const names: string | readonly string[] | undefined = subject?.CN;
+  const name = typeof names === "string" ? names : names?.[0];
+  return name === "" ? undefined : name;
+}
+
+//   subjectAltName = name *( ", " name ) ; name = type ":" ( text | JSON string, where the text has commas or quotes )
+/** The first of the names that a certificate is for, as newer authorities write it: there is often no other. */
+function firstNameOf(subjectAltName: string | undefined): string | undefined {
+  const [, quoted, plain] = /^[^:]+:(?:("(?:[^"\\]|\\.)*")|([^,]+))/.exec(subjectAltName ?? "") ?? [];
+  return quoted === undefined ? plain : (JSON.parse(quoted) as string);
 }

@@ -15,10 +15,8 @@ import { ErrorCode } from "./error-code.ts";
 import { FRAME_BYTES_MAX } from "./frame.ts";
 import type { RequestReceiver, RequestStream } from "./request.ts";
 
-/** What a stream needs of its connection. */
-export interface StreamHost {
-  readonly peer: string;
-  readonly peerIdentity: string | undefined;
+/** Our half of the connection, as its streams see it. */
+export interface StreamSender {
   /** May body bytes go out now? Else they wait in the stream. */
   readonly mayWrite: boolean;
   /** Bytes that may be sent on the connection. */
@@ -26,9 +24,17 @@ export interface StreamHost {
   writeHeaders(stream: Stream, block: Uint8Array, endStream: boolean): void;
   /** Writes one DATA frame, counted against both windows. */
   writeData(stream: Stream, prefix: Uint8Array, bytes: Uint8Array, start: number, end: number): void;
-  writeReset(stream: Stream, code: ErrorCode): void;
-  /** The stream has unsent bytes. */
+  /** Writes RST_STREAM. */
+  reset(id: number, code: ErrorCode): void;
+  /** The stream has so many more unsent bytes. */
   queued(stream: Stream, bytes: number): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamHost {
+  readonly peer: string;
+  readonly peerIdentity: string | undefined;
+  readonly sender: StreamSender;
   /** Body bytes are dealt with. @param stream undefined: only the connection's window is given back. */
   credit(stream: Stream | undefined, bytes: number): void;
   /** The stream is closed. @param resetByUs the client may not know yet, and send more of it. */
@@ -103,16 +109,16 @@ export class Stream implements RequestStream {
   respond(block: Uint8Array): void {
     if (!this.open || this.#responded) return;
     this.#responded = true;
-    this.#host.writeHeaders(this, block, false);
+    this.#host.sender.writeHeaders(this, block, false);
   }
 
   write(prefix: Uint8Array, bytes: Uint8Array): void {
     if (!this.open) return;
-    const host = this.#host;
+    const { sender } = this.#host;
     const length = prefix.length + bytes.length;
-    const now = this.#unsentBytes === 0 && length <= FRAME_BYTES_MAX && host.mayWrite;
-    if (now && length <= this.sendWindow && length <= host.sendWindow) {
-      host.writeData(this, prefix, bytes, 0, bytes.length);
+    const now = this.#unsentBytes === 0 && length <= FRAME_BYTES_MAX && sender.mayWrite;
+    if (now && length <= this.sendWindow && length <= sender.sendWindow) {
+      sender.writeData(this, prefix, bytes, 0, bytes.length);
       return;
     }
     if (length === 0) return;
@@ -120,7 +126,7 @@ export class Stream implements RequestStream {
     if (prefix.length > 0) this.#unsent.push({ bytes: prefix.slice(), start: 0 });
     if (bytes.length > 0) this.#unsent.push({ bytes: bytes.slice(), start: 0 });
     this.#unsentBytes += length;
-    host.queued(this, length);
+    sender.queued(this, length);
   }
 
   end(block: Uint8Array): void {
@@ -132,7 +138,7 @@ export class Stream implements RequestStream {
 
   reset(code: ErrorCode): void {
     if (this.closed) return;
-    this.#host.writeReset(this, code);
+    this.#host.sender.reset(this.id, code);
     this.#close(true);
   }
 
@@ -146,11 +152,12 @@ export class Stream implements RequestStream {
   sendUnsent(): number {
     const first = this.#unsent?.[0];
     if (first === undefined) return 0;
-    const room = Math.min(FRAME_BYTES_MAX, this.sendWindow, this.#host.sendWindow);
+    const { sender } = this.#host;
+    const room = Math.min(FRAME_BYTES_MAX, this.sendWindow, sender.sendWindow);
     const end = Math.min(first.bytes.length, first.start + room);
     const sent = end - first.start;
     if (sent <= 0) return 0;
-    this.#host.writeData(this, NOTHING, first.bytes, first.start, end);
+    sender.writeData(this, NOTHING, first.bytes, first.start, end);
     first.start = end;
     if (end === first.bytes.length) this.#unsent!.shift();
     this.#unsentBytes -= sent;
@@ -172,16 +179,11 @@ export class Stream implements RequestStream {
     return true;
   }
 
-  /** Bytes of the payload that are no body count against the windows, too. */
-  receivedOverhead(bytes: number): void {
-    this.#host.credit(this, bytes);
-  }
-
   /** The client has ended its request. @returns false if that is less than `content-length` says. */
   receivedEnd(): boolean {
     if (this.#bodyLeft !== undefined && this.#bodyLeft !== 0) return false;
     this.remoteClosed = true;
-    if (!this.#ended) this.receiver.end();
+    if (!this.#ended) this.receiver.ended();
     return true;
   }
 
@@ -202,8 +204,9 @@ export class Stream implements RequestStream {
   }
 
   #finish(block: Uint8Array): void {
-    this.#host.writeHeaders(this, block, true);
-    if (!this.remoteClosed) this.#host.writeReset(this, ErrorCode.NO_ERROR);
+    const { sender } = this.#host;
+    sender.writeHeaders(this, block, true);
+    if (!this.remoteClosed) sender.reset(this.id, ErrorCode.NO_ERROR);
     this.#close(!this.remoteClosed);
   }
 

@@ -3,7 +3,7 @@
 export interface Transport {
   /** The client's address, for example `127.0.0.1:53124`. */
   readonly peer: string;
-  /** The subject of the client's certificate, where one was asked for and verified. */
+  /** The common name of the client's certificate, or the first of its other names, where one was asked for and verified. */
   readonly peerIdentity: string | undefined;
   /**
    * Sends bytes. True: they have left already, and their memory may be used again. False: it may not, and nothing more may be

@@ -34,6 +34,8 @@ export class Batch implements PublishAnswer {
   readonly admittedBytes: number;
   sequence: number | bigint = 0;
   durability: Durability = Durability.UNSPECIFIED;
+  /** It had to wait for room or for its topics. */
+  waited = false;
   /** Have its topics been looked up? */
   lookedUp = false;
   /** Events that have no outcome yet. */

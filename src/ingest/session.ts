@@ -19,6 +19,10 @@ export interface Flow {
 /** Most calls keep one batch and nothing in line; what stands for an empty list until there is one. */
 const NONE: never[] = [];
 
+function copyOf(buffer: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(buffer.subarray(start, end));
+}
+
 export class Session {
   readonly #pipeline: Pipeline;
   readonly #responder: Responder;
@@ -49,22 +53,22 @@ export class Session {
     return this.#order.length + this.#line.length;
   }
 
-  /** @param bytes of a PublishRequest, lent for the call. */
-  publish(bytes: Buffer): void {
-    this.#receivedBytes.inc(bytes.length);
+  /** A PublishRequest, `buffer[start, end)`, lent for the call. */
+  publish(buffer: Buffer, start = 0, end: number = buffer.length): void {
+    this.#receivedBytes.inc(end - start);
     const receivedAtMs = this.#clock.monotonic();
     if (this.#line.length > 0) {
-      this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });
+      this.#line.push({ bytes: copyOf(buffer, start, end), receivedAtMs });
       return;
     }
-    const cost = this.#pipeline.admission.cost(bytes.length);
+    const cost = this.#pipeline.admission.cost(end - start);
     if (!this.#pipeline.admission.tryAdmit(cost)) {
-      this.#hold(bytes, receivedAtMs, undefined, undefined);
+      this.#hold(copyOf(buffer, start, end), receivedAtMs, undefined, undefined);
       return;
     }
     const batch = new Batch(this.#responder, receivedAtMs, cost);
-    const missing = this.#take(bytes, batch);
-    if (missing !== undefined) this.#hold(bytes, receivedAtMs, batch, missing);
+    const missing = this.#take(buffer, start, end, batch);
+    if (missing !== undefined) this.#hold(copyOf(buffer, start, end), receivedAtMs, batch, missing);
   }
 
   /** The stream is over: nothing that still waits in line is taken. What was taken goes on to be stored. */
@@ -87,8 +91,8 @@ export class Session {
     else this.#order.splice(0, settled);
   }
 
-  #take(bytes: Buffer, batch: Batch): Promise<unknown> | undefined {
-    const missing = this.#pipeline.publish(bytes, batch, this.#lastDurability);
+  #take(buffer: Buffer, start: number, end: number, batch: Batch): Promise<unknown> | undefined {
+    const missing = this.#pipeline.publish(buffer, start, end, batch, this.#lastDurability);
     if (missing !== undefined) return missing;
     if (batch.durability !== Durability.UNSPECIFIED) this.#lastDurability = batch.durability;
     if (this.#order.length > 0 && this.#order[0]!.settled) this.#forgetSettled();
@@ -99,7 +103,7 @@ export class Session {
   #hold(bytes: Buffer, receivedAtMs: number, batch: Batch | undefined, missing: Promise<unknown> | undefined): void {
     this.#flow.pause();
     if (this.#line === NONE) this.#line = [];
-    this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });
+    this.#line.push({ bytes, receivedAtMs });
     void this.#workOff(batch, missing);
   }
 
@@ -123,7 +127,8 @@ export class Session {
         batch = new Batch(this.#responder, receivedAtMs, cost);
         if (this.#closed) break;
       }
-      const wait = this.#take(bytes, batch);
+      batch.waited = true;
+      const wait = this.#take(bytes, 0, bytes.length, batch);
       if (wait === undefined) {
         this.#line.shift();
         batch = undefined;

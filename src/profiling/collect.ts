@@ -9,11 +9,14 @@ import type { CutAnswer, CutRequest } from "./recorder.ts";
 import { type Span, SUPERVISOR_PROCESS, workerProcess } from "./slice.ts";
 import { addComments, EmptyWindowError, type HeldSlice, profileOf } from "./window.ts";
 
-/** What to profile: the next `seconds`, the last `past` seconds, or the heap as it is. */
+/**
+ * What to profile: the next `seconds`, the last `past` seconds, or the heap as it is; or the same as it was `ago` seconds before
+ * now, as well as the slices on disk have it: CPU with up to 10 s more at both ends, the heap as of up to 90 s earlier.
+ */
 export type CaptureRequest = (
   | { readonly kind: "cpu"; readonly seconds: number }
-  | { readonly kind: "cpu"; readonly past: number }
-  | { readonly kind: "heap" }
+  | { readonly kind: "cpu"; readonly past: number; readonly ago?: number }
+  | { readonly kind: "heap"; readonly ago?: number }
 ) & {
   /** The value of the label `worker`; all of them if it is missing. */
   readonly worker?: string | undefined;
@@ -66,14 +69,23 @@ export class ProfileCollector {
   async take(request: CaptureRequest): Promise<Profile> {
     const askedMs = this.#clock.now();
     if (request.kind === "heap") {
-      const cuts = await this.#cut(request, askedMs);
-      const fromMs = askedMs - HEAP_AGE_MAX_MS;
-      return await this.#profile(request, fromMs, cuts, (_name, { atMs }) => ({ fromMs: atMs, toMs: atMs }));
+      const { ago } = request;
+      const toMs = endMs(askedMs, ago);
+      const fromMs = (toMs ?? askedMs) - HEAP_AGE_MAX_MS;
+      const cuts = await this.#cut(request, toMs === undefined ? askedMs : fromMs);
+      return await this.#profile(request, { fromMs, toMs }, cuts, (_name, { atMs }) =>
+        toMs === undefined ? { fromMs: atMs, toMs: atMs } : { fromMs, toMs },
+      );
     }
     if ("past" in request) {
-      const fromMs = askedMs - request.past * 1000;
+      const { past, ago } = request;
+      const toMs = endMs(askedMs, ago);
+      const fromMs = (toMs ?? askedMs) - past * 1000;
       const cuts = await this.#cut(request, fromMs);
-      return await this.#profile(request, fromMs, cuts, (_name, { atMs }) => ({ fromMs, toMs: atMs }));
+      return await this.#profile(request, { fromMs, toMs }, cuts, (_name, { atMs }) => ({
+        fromMs,
+        toMs: toMs ?? atMs,
+      }));
     }
     const begin = await this.#cut(request, askedMs);
     await new Promise<void>((resolve) => {
@@ -93,7 +105,7 @@ export class ProfileCollector {
     const held = { answers: end.answers, failures };
     return await this.#profile(
       request,
-      askedMs,
+      { fromMs: askedMs, toMs: undefined },
       held,
       (name, { atMs }) => spans.get(name) ?? { fromMs: askedMs, toMs: atMs },
       spans,
@@ -102,7 +114,7 @@ export class ProfileCollector {
 
   async #profile(
     request: CaptureRequest,
-    fromMs: number,
+    { fromMs, toMs = this.#clock.now() }: { readonly fromMs: number; readonly toMs: number | undefined },
     { answers, failures }: Cuts,
     spanOf: (name: string, answer: CutAnswer) => Span,
     known: ReadonlyMap<string, Span> = new Map(),
@@ -118,7 +130,6 @@ export class ProfileCollector {
     const notes = [...failures].map(([name, why]) => `incomplete: worker ${name}: ${why}`);
     const process = worker === undefined ? undefined : processOf(worker);
     try {
-      const toMs = this.#clock.now();
       const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, label, spans, held });
       addComments(profile, notes);
       return profile;
@@ -143,6 +154,11 @@ export class ProfileCollector {
     );
     return { answers, failures };
   }
+}
+
+/** When a window of the past ended; undefined: it ends with the cuts that are made now. */
+function endMs(askedMs: number, ago = 0): number | undefined {
+  return ago === 0 ? undefined : askedMs - ago * 1000;
 }
 
 function processOf(worker: string): string {

@@ -128,7 +128,7 @@ export class Profiler {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     const profile = time.stop(true, undefined, LABEL_NAMES);
     // The library stamps the end.
-    profile.timeNanos = (toMs - elapsedMs) * 1e6;
+    profile.timeNanos = fromMs * 1e6;
     if (time.v8ProfilerStuckEventLoopDetected() > 0) this.#restarted();
     this.#cutMs = toMs;
     this.#cutMonotonicMs = toMonotonicMs;

@@ -62,6 +62,7 @@ export class Recorder {
   #kept: Promise<void> = Promise.resolve();
   #problem: string | undefined;
   #heapTimer: Timer | undefined;
+  #keeps = true;
 
   constructor(options: RecorderOptions) {
     this.#clock = options.clock ?? systemClock;
@@ -81,8 +82,9 @@ export class Recorder {
     this.#scheduleHeap();
   }
 
-  /** Writes what there is, and ends. */
-  async stop(): Promise<void> {
+  /** Ends. @param keep writes what was sampled since the last cut, too. */
+  async stop(keep: boolean): Promise<void> {
+    this.#keeps = keep;
     this.#profiler.stop();
     if (this.#heapTimer !== undefined) this.#clock.clearTimeout(this.#heapTimer);
     await this.#kept;
@@ -118,6 +120,7 @@ export class Recorder {
   }
 
   #keep(key: SliceKey, encoded: Uint8Array): void {
+    if (!this.#keeps) return;
     this.#kept = this.#kept.then(async () => {
       await this.#store({ ...key, bytes: await gzipAsync(encoded) });
     });

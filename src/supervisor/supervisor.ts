@@ -14,22 +14,24 @@
 
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
-import { getSystemErrorMessage } from "node:util";
 import type { Profile } from "pprof-format";
 import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
-import { formatAddress, type Config } from "../config.ts";
+import { formatAddress, redactedArguments, type Config } from "../config.ts";
+import { IngestError } from "../errors.ts";
+import type { Trigger } from "../incidents/triggers.ts";
 import { type CaptureRequest, ProfileCollector, type ProfiledProcess } from "../profiling/collect.ts";
 import { SUPERVISOR_INTERVAL_MICROS } from "../profiling/profiler.ts";
 import { type CutAnswer, type CutRequest, Recorder } from "../profiling/recorder.ts";
 import { ProfileRing } from "../profiling/ring.ts";
 import { SUPERVISOR_PROCESS } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
-import type { Trigger } from "../incidents/triggers.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
+import { PRICES, SLOW_PRICES } from "../telemetry/history-reader.ts";
 import { LogRing, mergeLines } from "../telemetry/log-ring.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { openAdminPort } from "./admin-port.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -70,13 +72,6 @@ const START_FAILED_DRAIN_MS = 1_000;
 
 /** main.ts beside this folder, or main.js where it was compiled. */
 const MAIN = join(import.meta.dirname, "..", `main${extname(import.meta.filename)}`);
-
-/** What the operating system says, without its call and its address. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { errno, message } = error as NodeJS.ErrnoException;
-  return errno === undefined ? message : getSystemErrorMessage(errno);
-}
 
 class Supervisor implements SlotObserver, AdminState {
   #config: Config;
@@ -132,7 +127,12 @@ class Supervisor implements SlotObserver, AdminState {
         own: this.#metrics.own,
         onTrigger: (trigger) => this.#triggered(trigger),
       },
-      { dataDir: config.dataDir, triggers: config.incidentTriggers, supervisor: SUPERVISOR },
+      {
+        dataDir: config.dataDir,
+        triggers: config.incidentTriggers,
+        supervisor: SUPERVISOR,
+        prices: config.grpcServer === "native" && config.kafkaClient === "direct" ? PRICES : SLOW_PRICES,
+      },
     );
     this.#incidents = new ServiceIncidents({
       config,
@@ -175,7 +175,8 @@ class Supervisor implements SlotObserver, AdminState {
     await this.#incidents.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
-    await this.#recorder?.stop();
+    // What never ran may have been started on the directory of a service that does.
+    await this.#recorder?.stop(this.#neverReady.size === 0);
     await this.#ring?.stop();
     this.#metrics.stop();
     await this.#timeline.stop();
@@ -301,25 +302,20 @@ class Supervisor implements SlotObserver, AdminState {
 
   // --- the admin port
 
-  /** Loaded after the workers were started, so that both boot at the same time. */
   async #openAdmin(): Promise<() => Promise<void>> {
-    const { AdminServer } = await import("../admin/server.ts");
-    const admin = new AdminServer(this, this.#config.adminListen);
     try {
-      const address = await admin.start();
+      const port = await openAdminPort(this, this.#config, this.#clock, this.#log);
       void this.#allReady.promise.then(() => {
         const grpc = this.#slots[0]?.address;
         if (grpc !== undefined && !this.#ending)
-          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(address) }, "ready");
+          this.#log.info({ grpc: formatAddress(grpc), admin: formatAddress(port.address) }, "ready");
       });
+      return () => port.close();
     } catch (error) {
-      const where = formatAddress(this.#config.adminListen);
-      const line = `ADMIN_LISTEN: cannot listen on ${where} (${describe(error)}); give a free address`;
-      this.#fail(ExitCode.START_FAILED, line, START_FAILED_DRAIN_MS);
+      if (!(error instanceof IngestError)) throw error;
+      this.#fail(ExitCode.START_FAILED, error.message, START_FAILED_DRAIN_MS);
+      return async () => {};
     }
-    return async () => {
-      await admin.dispose();
-    };
   }
 
   async renderMetrics(openMetrics: boolean) {
@@ -383,6 +379,10 @@ class Supervisor implements SlotObserver, AdminState {
   async #cut(request: CutRequest): Promise<CutAnswer> {
     if (this.#recorder === undefined) throw new Error("it does not profile itself (PROFILING=false)");
     return await this.#recorder.cut(request);
+  }
+
+  get commandLine(): readonly string[] {
+    return redactedArguments([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
 
   /** Every worker's answer, and this process's where it has one. */

@@ -10,7 +10,7 @@ import type { TriggerSettings } from "../config/triggers.ts";
 import { type Trigger, Triggers } from "../incidents/triggers.ts";
 import { Cgroup, hostMemoryBytes } from "../telemetry/cgroup.ts";
 import { HistoryFile } from "../telemetry/history-file.ts";
-import { HistoryReader, type MetricSource } from "../telemetry/history-reader.ts";
+import { HistoryReader, type MetricSource, type Prices } from "../telemetry/history-reader.ts";
 import { HISTORY_SECONDS, History, UNKNOWN } from "../telemetry/history.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -25,6 +25,7 @@ export interface TimelineSlot {
 export interface TimelineOptions {
   readonly dataDir: string;
   readonly triggers: TriggerSettings;
+  readonly prices: Prices;
   /** The `worker` label of this process. */
   readonly supervisor: string;
 }
@@ -54,6 +55,7 @@ export class Timeline {
   readonly #slots: readonly TimelineSlot[];
   readonly #own: HistoryReader;
   readonly #supervisor: string;
+  readonly #prices: Prices;
   readonly #triggers: Triggers;
   readonly #readers = new Map<string, HistoryReader>();
   readonly #file: HistoryFile;
@@ -66,6 +68,7 @@ export class Timeline {
     this.#slots = slots;
     this.#own = new HistoryReader(own);
     this.#supervisor = options.supervisor;
+    this.#prices = options.prices;
     this.history = new History([...slots.map(({ name }) => name), options.supervisor]);
     const cgroup = new Cgroup();
     const hostBytes = hostMemoryBytes();
@@ -98,7 +101,7 @@ export class Timeline {
   /** A slot's metrics are new. @param atMs when its process read them. */
   pushed({ name, metrics }: TimelineSlot, atMs: number): void {
     let reader = this.#readers.get(name);
-    if (reader === undefined) this.#readers.set(name, (reader = new HistoryReader(metrics.living)));
+    if (reader === undefined) this.#readers.set(name, (reader = new HistoryReader(metrics.living, this.#prices)));
     this.#record(name, reader, atMs);
   }
 

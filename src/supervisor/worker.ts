@@ -31,8 +31,8 @@ import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 import { type Inspections, type Question, versions } from "./inspection.ts";
+import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
@@ -108,11 +108,13 @@ class WorkerProcess {
   }
 
   async #live(service: Service, log: Logger): Promise<ExitCode> {
+    let exitCode: ExitCode = ExitCode.INTERNAL;
     try {
-      return await this.#serve(service, log);
+      return (exitCode = await this.#serve(service, log));
     } finally {
       await service.dispose();
-      await this.#recorder?.stop();
+      // What cannot start may have been started on the directory of a service that runs.
+      await this.#recorder?.stop(exitCode !== ExitCode.START_FAILED);
     }
   }
 

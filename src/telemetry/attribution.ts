@@ -14,7 +14,7 @@ export interface Origin {
 }
 
 export interface Attribution {
-  /** @param peer the caller's address, with its port. */
+  /** @param peer the caller's address, with its port, or the name that it has shown. */
   origin(method: string, peer: string): Origin;
   /** The labels of what a worker does for a topic, whoever has called. */
   stage(stage: "produce" | "settle", topic: string): Labels;

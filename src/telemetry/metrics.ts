@@ -174,6 +174,11 @@ export function createMetrics() {
     grpcHandshakeFailures: counter("sluice_grpc_handshake_failures_total", "TLS handshakes that failed, by why.", {
       labels: ["reason"],
     }),
+    grpcCertificateExpiry: gauge(
+      "sluice_grpc_certificate_expiry_timestamp_seconds",
+      "When the certificate in use, or the first of its chain, expires, in seconds since the epoch; only with GRPC_TLS_CERT_FILE.",
+      { perWorker: true },
+    ),
     grpcReceiveBufferBytes: gauge(
       "sluice_grpc_receive_buffer_bytes",
       "Memory taken by request messages that are incomplete, or that wait because their call is paused.",

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import test from "node:test";
 import { measureTree, parseStat, residentBytes, treeOf } from "../../bench/process-tree.ts";
 
@@ -40,10 +42,15 @@ test("a process that is its own parent does not go round in circles", () => {
   assert.equal(treeOf([{ pid: 1, ppid: 1, cpuTicks: 0, rssPages: 0 }], 1).length, 1);
 });
 
-test("this process's own tree has memory and time", { skip: process.platform !== "linux" }, () => {
+test("this process's own tree has memory and time", { skip: process.platform !== "linux" }, async (t) => {
   const tree = measureTree(process.pid);
   assert.equal(tree.pids[0], process.pid);
   assert.ok(tree.cpuSeconds > 0);
   assert.ok(tree.rssBytes > 10e6);
   assert.ok(residentBytes([process.pid]) > 10e6);
+  const child = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)"]);
+  t.after(() => child.kill());
+  await once(child.stdout, "data");
+  const { childrenRssBytes } = measureTree(process.pid);
+  assert.ok(childrenRssBytes.length >= 1 && childrenRssBytes.every((bytes) => bytes > 10e6));
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { formatLatencies } from "../../bench/report.ts";
+import { formatLatencies, formatWorkers } from "../../bench/report.ts";
 
 const at = (target: "service" | "naive" | "grpc-js", p50_ms: number, p99_ms: number) => ({ target, p50_ms, p99_ms });
 
@@ -15,4 +15,16 @@ test("the service's p99 is set against the naive assembly's p50 and 5 ms", () =>
 
 test("without one of the two there is nothing to set it against", () => {
   assert.deepEqual(formatLatencies([at("service", 1, 2), at("grpc-js", 1, 2)]), []);
+});
+
+test("what a worker takes is the median of its rounds, and set against the other services", () => {
+  assert.deepEqual(
+    formatWorkers([
+      { target: "service", worker_rss_mb: [120, 119, 140] },
+      { target: "baseline", worker_rss_mb: [100.5, 100.5, 90] },
+      { target: "naive", worker_rss_mb: [] },
+    ]),
+    ["  resident, a worker: service 120.0 MB, baseline 100.5 MB; service - baseline: +19.5 MB"],
+  );
+  assert.deepEqual(formatWorkers([{ target: "naive", worker_rss_mb: [] }]), []);
 });

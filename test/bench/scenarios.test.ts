@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import test from "node:test";
 import { parseBenchOptions } from "../../bench/options.ts";
 import { describe, SCENARIOS, selectScenarios } from "../../bench/scenarios.ts";
+import { ROOT } from "../../bench/targets.ts";
 
 test("every scenario has a name of its own", () => {
   const names = SCENARIOS.map((scenario) => scenario.name);
@@ -50,6 +52,25 @@ test("the command line is read, one target and one broker or both", () => {
   assert.equal(parseBenchOptions(["--help"]), "help");
 });
 
+test("a baseline is another checkout, this one with another environment, or both", () => {
+  const read = (...args: string[]) => {
+    const options = parseBenchOptions(["--target", "service", ...args]);
+    assert.ok(options !== "help");
+    const { targets, baselineDir, baselineEnv, serviceEnv } = options;
+    return { targets, baselineDir, baselineEnv, serviceEnv };
+  };
+  const serviceEnv = {};
+  const targets = ["service", "baseline"];
+  assert.deepEqual(read("--baseline-env", "PROFILING=false", "--baseline-env", "INCIDENT_TRIGGERS=none"), {
+    targets,
+    baselineDir: resolve(ROOT),
+    baselineEnv: { PROFILING: "false", INCIDENT_TRIGGERS: "none" },
+    serviceEnv,
+  });
+  assert.deepEqual(read("--baseline-dir", ROOT), { targets, baselineDir: resolve(ROOT), baselineEnv: {}, serviceEnv });
+  assert.deepEqual(read().targets, ["service"]);
+});
+
 test("several targets are chosen with commas, in the report's order whatever the order given", () => {
   const targetsOf = (text: string) => {
     const options = parseBenchOptions(["--target", text]);
@@ -66,13 +87,14 @@ test("several targets are chosen with commas, in the report's order whatever the
 });
 
 test("every mistake on the command line is told, one line each", () => {
-  const args = "--seconds soon --broker redis --only fast --service-env X --baseline-dir nowhere".split(" ");
+  const args =
+    "--seconds soon --broker redis --only fast --service-env X --baseline-env =1 --baseline-dir nowhere".split(" ");
   assert.throws(
     () => parseBenchOptions(args),
     (error: Error) => {
       const lines = error.message.split("\n").toSorted();
-      assert.equal(lines.length, 5);
-      for (const [i, name] of ["baseline-dir", "broker", "only", "seconds", "service-env"].entries()) {
+      assert.equal(lines.length, 6);
+      for (const [i, name] of ["baseline-dir", "baseline-env", "broker", "only", "seconds", "service-env"].entries()) {
         assert.match(lines[i]!, new RegExp(`^--${name}: `));
       }
       return true;

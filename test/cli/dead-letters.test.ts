@@ -309,6 +309,7 @@ async function startHolder(dataDir: string) {
       readiness: () => ({ ready: true, problems: [] }),
       ledger: () => new Map(),
       profiled: [],
+      commandLine: [],
       profile: () => Promise.reject(new Error("nothing is profiled")),
       inspect: async () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),

@@ -1,11 +1,10 @@
 // Runs a command in this process and keeps what it printed.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { runCli } from "../../src/cli/cli.ts";
 import type { Input } from "../../src/cli/io.ts";
+
+export { Files } from "../support/files.ts";
 
 export interface Ran {
   readonly code: number;
@@ -36,19 +35,4 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
   const input = typeof stdin === "string" ? Readable.from(stdin === "" ? [] : [Buffer.from(stdin)]) : stdin;
   const code = await runCli(args, { stdin: input, stdout, stderr, env, shutdown: signal });
   return { code, stdout: stdout.text, stderr: stderr.text };
-}
-
-/** A directory with these files, gone when the test is over. */
-export class Files {
-  readonly directory = mkdtempSync(join(tmpdir(), "sluice-cli-"));
-
-  write(name: string, content: string | Buffer): string {
-    const path = join(this.directory, name);
-    writeFileSync(path, content);
-    return path;
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.directory, { recursive: true, force: true });
-  }
 }

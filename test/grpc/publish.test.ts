@@ -237,7 +237,8 @@ test("a stream whose connection is to end says Drain, answers what it has, and e
   };
   const handler = methods.find(({ path }) => path === PUBLISH_STREAM)!.open(call);
   const deadlineMs = Date.now() + 3_600_000;
-  handler.message(Buffer.from(request(7n, 1)));
+  const message = Buffer.from(request(7n, 1));
+  handler.message(message, 0, message.length);
   handler.goingAway?.(deadlineMs);
   const [drain] = sent;
   assert.ok(drain?.case === "drain" && drain.value.deadline !== undefined);

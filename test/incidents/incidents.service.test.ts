@@ -22,7 +22,7 @@ const LOOP_LINE =
   readFileSync(FAULTY, "utf8")
     .split("\n")
     .findIndex((line) => line.endsWith("// the loop")) + 1;
-const SECRETS = ["canary-password", "canary-token", "canary-flag"];
+const SECRETS = ["canary-password", "canary-token-0123456789", "canary-flag"];
 const CANARIES = [...SECRETS, "canary-key", "canary-value"];
 
 const EVERYTHING = [
@@ -56,7 +56,7 @@ async function start(dataDir: string, env: Record<string, string> = {}): Promise
       KAFKA_SASL_MECHANISM: "PLAIN",
       KAFKA_SASL_USERNAME: "sluice",
       KAFKA_SASL_PASSWORD: "canary-password",
-      ADMIN_TOKEN: "canary-token",
+      ADMIN_TOKEN: "canary-token-0123456789",
       DATA_DIR: dataDir,
       ...env,
     },

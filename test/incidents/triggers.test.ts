@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "node:test";
 import { loadConfig } from "../../src/config.ts";
 import {
@@ -273,4 +275,20 @@ test("a mistake in INCIDENT_TRIGGERS is one line that names the option, what was
       errors: [`INCIDENT_TRIGGERS: ${JSON.stringify(given)} is not right; give ${right}, ${example}`],
     });
   }
+});
+
+test("the table in docs/operations.md has the defaults of every trigger", () => {
+  const text = readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8");
+  const rows = Array.from(
+    text.matchAll(/^\| `(\w+)` +\|.*\| ([\d.]+|off) +\| ([\d.]+|off) +\| ([\d.]+|off) +\| (\d+)s +\|$/gm),
+    ([, ...cells]) => cells,
+  );
+  const told = (value: number | undefined) => (value === undefined ? "off" : String(value));
+  assert.deepEqual(
+    rows,
+    TRIGGER_KINDS.map((kind) => {
+      const { min, diff, abs, holdMs } = DEFAULT_TRIGGERS[kind]!;
+      return [kind, told(min), told(diff), told(abs), String(holdMs / 1000)];
+    }),
+  );
 });

@@ -233,7 +233,7 @@ export class Harness {
     const cost = this.pipeline.admission.cost(bytes.length);
     assert.ok(this.pipeline.admission.tryAdmit(cost), "the budget has room");
     const batch = new Batch(outcome, this.clock.monotonic(), cost);
-    assert.equal(this.pipeline.publish(bytes, batch, previous), undefined, "its topics are known");
+    assert.equal(this.pipeline.publish(bytes, 0, bytes.length, batch, previous), undefined, "its topics are known");
     // The bytes were only lent.
     bytes.fill(0xdd);
     return outcome;

@@ -57,7 +57,8 @@ abstract class TestCall<Request extends DescMessage> implements CallHandler {
     if (initial !== undefined) call.sendHeaders([[ECHO_INITIAL, initial]]);
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     let request: MessageShape<Request>;
     try {
       request = fromBinary(this.#schema, bytes);

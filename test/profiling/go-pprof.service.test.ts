@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { promisify } from "node:util";
@@ -65,6 +65,26 @@ test("random profiles are merged exactly as go tool pprof merges them", async (t
   assert.equal(Number(ours.durationNanos), Number(theirs.durationNanos));
 });
 
+test("go tool pprof comes in with the token in the URL, and is told what to do without it", async (t) => {
+  const elsewhere = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+  if (goMissing !== false || elsewhere === undefined) {
+    t.skip(goMissing === false ? "this machine has no address but loopback" : goMissing);
+    return;
+  }
+  const token = "a-token-of-sixteen-and-more";
+  await using service = await startFixture({ ADMIN_LISTEN: "0.0.0.0:0", ADMIN_TOKEN: token });
+  const { port } = new URL(service.adminUrl);
+  const top = async (credentials: string) =>
+    await goPprof("-top", `http://${credentials}${elsewhere}:${port}/debug/pprof/heap`);
+  assert.match((await top(`sluice:${token}@`)).stdout, /^Type: inuse_space$/m);
+  for (const credentials of ["", "sluice:wrong@"])
+    await assert.rejects(top(credentials), ({ stderr }: { stderr: string }) =>
+      stderr.includes("give the token of ADMIN_TOKEN"),
+    );
+});
+
 test("go tool pprof reads the profiles of the admin port, and shows its errors", async (t) => {
   if (goMissing !== false) {
     t.skip(goMissing);
@@ -81,8 +101,32 @@ test("go tool pprof reads the profiles of the admin port, and shows its errors",
   assert.match(stdout, /^Type: cpu$/m);
   assert.match(stdout, /^ *[\d.]+m?s +[\d.]+% .* burnCpu$/m);
 
-  assert.match((await goPprof("-top", `${pprof}/heap`)).stdout, /^Type: inuse_space$/m);
-  await assert.rejects(goPprof("-top", `${pprof}/profile?seconds=1&worker=7`), (error: { stderr: string }) =>
-    error.stderr.includes('worker: "7" is none of 0, supervisor'),
+  const past = await goPprof("-peek", "^burnCpu$", "-tagfocus", "worker=^0$", `${pprof}/profile?past=60`);
+  assert.match(past.stdout, /\| +burnCpu/);
+  const other = await goPprof("-top", "-tagfocus", "worker=^supervisor$", `${pprof}/profile?past=60`);
+  assert.doesNotMatch(other.stdout, /burnCpu/);
+  const rooted = await goPprof("-peek", "^worker: 0$", `${pprof}/profile?past=60&root=worker`);
+  assert.match(rooted.stdout, /\| +worker: 0/);
+
+  // The last seconds were idle, so what was busy is now less than nothing.
+  const diffed = await goPprof(
+    "-top",
+    "-diff_base",
+    `${pprof}/profile?past=60&worker=0`,
+    `${pprof}/profile?seconds=1&worker=0`,
   );
+  assert.match(diffed.stdout, /^ *-[\d.]+m?s +[\d.]+% .* burnCpu$/m);
+  assert.match((await goPprof("-raw", `${pprof}/profile?past=60&label=worker:0`)).stdout, /worker:\[0\]/);
+
+  assert.match((await goPprof("-top", `${pprof}/heap`)).stdout, /^Type: inuse_space$/m);
+  assert.match((await goPprof("-top", `${pprof}/heap?seconds=1`)).stdout, /^Type: inuse_space$/m);
+  for (const [query, message] of [
+    ["profile?seconds=1&worker=7", 'worker: "7" is none of 0, supervisor'],
+    ["profile?past=60&label=topic:none-such", "label: no sample has topic:none-such"],
+    ["profile?past=10&ago=80000", "no profile: there are no slices of that time"],
+    ["allocs", "allocs: this service samples what is alive"],
+  ] as const)
+    await assert.rejects(goPprof("-top", `${pprof}/${query}`), (error: { stderr: string }) =>
+      error.stderr.includes(message),
+    );
 });

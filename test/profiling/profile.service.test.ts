@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { command, FIXTURE, startFixture } from "../supervisor/fixture/client.ts";
 import { eventually, type RunningService } from "../support/service.ts";
+import type { SpeedscopeFile } from "../../src/profiling/speedscope.ts";
 import { decode, flatten, top } from "./read.ts";
 
 async function profileOf(service: RunningService, query: string) {
@@ -61,4 +62,30 @@ test("the heap of all workers is one profile", async () => {
   const heap = await profileOf(service, "heap");
   assert.deepEqual(new Set(flatten(heap).map(({ labels }) => labels["worker"])), new Set(["0", "1", "supervisor"]));
   assert.ok(flatten(heap).every(({ values }) => values["inuse_space"]! > 0));
+});
+
+test("the past, its difference, and each format are answered from what is on disk", async () => {
+  await using service = await startFixture({ WORKERS: "1" });
+  await profileOf(service, "profile?seconds=1&worker=0");
+  const busy = profileOf(service, "profile?seconds=2&worker=0");
+  let done = false;
+  void busy.finally(() => (done = true)).catch(() => {});
+  await eventually("the worker was busy until the end", async () => {
+    await command(service, "busy 100");
+    return done;
+  });
+  const startedMs = performance.now();
+  const past = await profileOf(service, "profile?past=60");
+  assert.ok(performance.now() - startedMs < 30_000, "it does not wait for the window to pass");
+  assert.equal(top(flatten(past), "cpu").frame.name, "burnCpu");
+
+  const text = async (query: string) => await (await fetch(`${service.adminUrl}/debug/pprof/${query}`)).text();
+  const folded = await text("profile?past=60&format=folded&root=worker");
+  assert.match(folded, /^worker: 0;.*;burnCpu [^;]+main\.ts:\d+ \d+$/m);
+  assert.match(folded, /^worker: supervisor;/m);
+  const speedscope = JSON.parse(await text("profile?past=60&format=speedscope&worker=0")) as SpeedscopeFile;
+  assert.ok(speedscope.shared.frames.some(({ name, file }) => name === "burnCpu" && file === FIXTURE));
+  assert.match(await text("profile?past=60&debug=1"), /^cpu of [\d.]+ s, .*\n[\s\S]*% {2}burnCpu /);
+  assert.match(await text("threads"), /^worker 0\nthread .*\n[\s\S]*\nsupervisor\nthread /m);
+  assert.match(await text("eventloop?worker=0"), /^worker 0\nuntil .*\n20/);
 });

@@ -253,7 +253,7 @@ export class SimulatedCall implements ServerCall {
       const { bytes } = message;
       this.#aheadBytes -= bytes.length;
       message.reached();
-      this.#handler?.message(bytes);
+      this.#handler?.message(bytes, 0, bytes.length);
       bytes.fill(0xee);
     }
   }

@@ -6,14 +6,13 @@
 // the two (a crash, a lost answer) is stored, and still lies in the log: the next retry sends it twice. Letters are dropped in
 // small groups to keep that little. Letters go one after the other, so events of one partition keep their order.
 
-import { type Config, formatAddress } from "../../config.ts";
 import { oneOf, remoteAddress, topicName } from "../../config/kinds.ts";
-import { connect, Durability, type EventInit, Reason, type SluiceClient, SluiceError } from "../../client/index.ts";
+import { Durability, type EventInit, Reason, type SluiceClient, SluiceError } from "../../client/index.ts";
 import type { DeadLetter } from "../../spool/letter.ts";
-import { reachable } from "../address.ts";
 import { command, printMistakes } from "../command.ts";
 import { maybe } from "../flag.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "../io.ts";
+import { connectService, serviceFlags, serviceMistakes } from "../service-client.ts";
 import { plural, table } from "../table.ts";
 import { Dropper } from "./dropper.ts";
 import { eventBytes, eventOf, refusedRecords } from "./events.ts";
@@ -30,7 +29,6 @@ import {
 } from "./letters.ts";
 
 const DURABILITIES = { replicated: Durability.REPLICATED, persisted: Durability.PERSISTED };
-const CONNECT_TIMEOUT_MS = 5_000;
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const MESSAGE_EVENTS_MAX = 5_000;
 /** Stored letters that are dropped together: what an interruption may send twice. */
@@ -62,7 +60,7 @@ export const retry = command({
       oneOf("replicated", "persisted"),
       "What an acknowledgement has to mean; without it, the service's default. Kafka may refuse what is only persisted once more, later.",
     ),
-    address: maybe(remoteAddress, "The service; without it, GRPC_LISTEN."),
+    ...serviceFlags,
     admin: maybe(remoteAddress, "The admin port of the service that holds the log; without it, ADMIN_LISTEN."),
   },
   notes: [
@@ -74,7 +72,7 @@ export const retry = command({
     "sluice dead-letters retry --all --topic clicks --to-topic clicks-large",
   ],
   run: async (values, ids, io) => {
-    const mistakes = selectionMistakes(ids, values);
+    const mistakes = [...selectionMistakes(ids, values), ...serviceMistakes(values)];
     if (mistakes.length > 0) {
       printMistakes(io, "dead-letters retry", mistakes);
       return Exit.USAGE;
@@ -88,14 +86,7 @@ export const retry = command({
     }
     const dropper = new Dropper(config, values.admin, "retried");
     await dropper.check(letters);
-    const address = values.address === undefined ? grpcAddress(config) : formatAddress(values.address);
-    await using client = connect(address);
-    await client.ready({ timeoutMs: CONNECT_TIMEOUT_MS, failFast: true }).catch((cause: unknown) => {
-      throw new CliError(
-        `nothing answers at ${address}; start a service with \`sluice serve\`, or name one with --address`,
-        { cause },
-      );
-    });
+    await using client = await connectService(values, config);
     const durability =
       values.durability === undefined ? Durability.DURABILITY_UNSPECIFIED : DURABILITIES[values.durability];
     const run = new Retry(client, dropper, { toTopic: values.toTopic, durability });
@@ -104,11 +95,6 @@ export const retry = command({
     return fates.every(({ ok }) => ok) ? Exit.OK : Exit.FAILED;
   },
 });
-
-function grpcAddress({ grpcListen }: Config): string {
-  if (grpcListen.port !== 0) return reachable(grpcListen);
-  throw new CliError("GRPC_LISTEN says port 0, which is any; name the service with --address");
-}
 
 interface RetryOptions {
   /** Undefined: each letter's own. */

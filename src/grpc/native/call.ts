@@ -48,6 +48,10 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     return this.stream.peer;
   }
 
+  get peerIdentity(): string | undefined {
+    return this.stream.peerIdentity;
+  }
+
   header(name: string): string | undefined {
     return asciiValue(this.#headers, name);
   }
@@ -80,14 +84,11 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     return this.stream.unsentBytes;
   }
 
-  /**
-   * Both sides call it `end`: with a status, the handler ends the call; without one, the client has ended its request.
-   *
-   * @throws for trailers that cannot be sent; the call goes on then.
-   */
-  end(status?: Status): void {
-    if (status === undefined) this.endOfRequest();
-    else this.#end(status);
+  /** @throws for trailers that cannot be sent; the call goes on then. */
+  end(status: Status): void {
+    if (this.over) return;
+    this.stream.end(trailersBlock(status, !this.#headersSent));
+    this.#finish(status.code);
   }
 
   // --- What the stream calls --------------------------------------------------------------------------------------------
@@ -122,11 +123,11 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     this.refuse(DEADLINE_PASSED);
   }
 
-  protected override deliver(bytes: Buffer): void {
+  protected override deliver(buffer: Buffer, start: number, end: number): void {
     if (this.#handler === undefined) this.#open();
     if (this.over) return;
     try {
-      this.#handler!.message(bytes);
+      this.#handler!.message(buffer, start, end);
     } catch (thrown) {
       this.#handlerThrew(thrown);
     }
@@ -142,7 +143,7 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
 
   protected override refuse(status: Status): void {
     if (this.over) return;
-    this.#end(status);
+    this.end(status);
     this.#cancelHandler();
   }
 
@@ -158,12 +159,6 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     this.#headersSent = true;
     this.#gzipAnswers = gzipAnswers;
     this.stream.respond(block);
-  }
-
-  #end(status: Status): void {
-    if (this.over) return;
-    this.stream.end(trailersBlock(status, !this.#headersSent));
-    this.#finish(status.code);
   }
 
   #finish(code: Code): void {

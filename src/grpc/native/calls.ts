@@ -80,7 +80,7 @@ export class Calls {
 /** Hears the rest of a request that has its answer already; the stream gives its credit back by itself. */
 const ANSWERED: RequestReceiver = {
   data: () => {},
-  end: () => {},
+  ended: () => {},
   drained: () => {},
   closed: () => {},
   goingAway: () => {},

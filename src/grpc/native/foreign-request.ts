@@ -41,7 +41,7 @@ export class ForeignExchange implements RequestReceiver {
     this.#stream.consume(end - start);
   }
 
-  end(): void {
+  ended(): void {
     const { headers, body, trailers } = this.#request;
     this.#stream.respond(headers);
     if (body.length > 0) this.#stream.write(NO_PREFIX, body);

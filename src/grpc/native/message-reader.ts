@@ -32,7 +32,6 @@ import {
 } from "./refusals.ts";
 
 const PREFIX_BYTES = 5;
-const EMPTY = Buffer.alloc(0);
 
 export abstract class MessageReader implements MessageOwner, InflateOwner {
   protected readonly context: CallContext;
@@ -69,8 +68,8 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
     this.#gzip = gzip;
   }
 
-  /** One message, lent until this returns. */
-  protected abstract deliver(bytes: Buffer): void;
+  /** One message, `buffer[start, end)`, lent until this returns. */
+  protected abstract deliver(buffer: Buffer, start: number, end: number): void;
   /** The request is complete, and every message was delivered. */
   protected abstract requestEnded(): void;
   /** Ends the call because of what its client did. */
@@ -90,7 +89,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   }
 
   /** The client sends nothing more. */
-  protected endOfRequest(): void {
+  ended(): void {
     if (this.#over) return;
     if (this.#waiting) this.#endPending = true;
     else this.#endRequest();
@@ -138,7 +137,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
       if (this.context.buffers.reserve(bytes!.length, this)) this.#inflated = bytes;
       else this.#refuseForMemory();
     } else {
-      this.deliver(bytes!);
+      this.deliver(bytes!, 0, bytes!.length);
       this.#goOn();
     }
   }
@@ -226,7 +225,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
     if (partial.flag === 0) {
       this.#messages++;
       try {
-        this.deliver(whole.subarray(0, partial.length));
+        this.deliver(whole, 0, partial.length);
       } finally {
         this.context.buffers.release(whole);
       }
@@ -245,7 +244,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   #completed(flag: number, buffer: Buffer, start: number, end: number): void {
     if (flag === 0) {
       this.#messages++;
-      this.deliver(start === end ? EMPTY : buffer.subarray(start, end));
+      this.deliver(buffer, start, end);
       return;
     }
     const copy = this.context.buffers.acquire(end - start, this);
@@ -290,7 +289,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
       const bytes = this.#inflated;
       this.#inflated = undefined;
       this.context.buffers.unreserve(bytes.length);
-      this.deliver(bytes);
+      this.deliver(bytes, 0, bytes.length);
     }
     while (this.#held !== undefined && !this.#stopped) this.#readHeld(this.#held);
     if (this.#endPending && !this.#waiting) this.#endRequest();

@@ -10,6 +10,24 @@ import type { Notices } from "./notices.ts";
 
 /** Reasons that clients can bring about, as labels; what comes after that many is `other`. */
 const HANDSHAKE_REASONS_MAX = 32;
+const HANDSHAKE_HINTS: Readonly<Record<string, string>> = {
+  no_alpn: "the client does not offer h2 by ALPN: it is no gRPC client, or a very old one",
+  ECONNRESET: "the client hung up: it does not trust the certificate, or it only looked whether the port is open",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the client speaks plaintext: it has to use TLS here",
+  ERR_SSL_HTTP_REQUEST: "the client speaks plaintext HTTP/1.1 on a port with TLS",
+  ERR_SSL_NO_APPLICATION_PROTOCOL: "the client does not offer h2: it is no gRPC client",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "the client knows no TLS newer than 1.1",
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    "the client shows no certificate, and GRPC_TLS_CLIENT_CA_FILE asks for one",
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the client does not know the authority that signed GRPC_TLS_CERT_FILE",
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: "the client does not take GRPC_TLS_CERT_FILE",
+  ERR_TLS_HANDSHAKE_TIMEOUT: "the client did not end the handshake within GRPC_HANDSHAKE_TIMEOUT",
+  CERT_HAS_EXPIRED: "the client's certificate has expired",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "GRPC_TLS_CLIENT_CA_FILE has not signed the client's certificate",
+  SELF_SIGNED_CERT_IN_CHAIN: "GRPC_TLS_CLIENT_CA_FILE has not signed the client's certificate",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "GRPC_TLS_CLIENT_CA_FILE has not signed the client's certificate",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "GRPC_TLS_CLIENT_CA_FILE has not signed the client's certificate",
+};
 
 export class TransportObserver implements Http2Observer {
   readonly #metrics: Metrics;
@@ -83,7 +101,13 @@ export class TransportObserver implements Http2Observer {
     const known = this.#handshakeReasons.has(reason) || this.#handshakeReasons.size < HANDSHAKE_REASONS_MAX;
     if (known) this.#handshakeReasons.add(reason);
     this.#metrics.grpcHandshakeFailures.with(known ? reason : "other").inc();
-    this.#notices.warn("handshake", { reason, peer }, "a gRPC connection's TLS handshake has failed");
+    // Those that only look whether the port is open must not hide the others.
+    const hint = HANDSHAKE_HINTS[reason];
+    this.#notices.warn(
+      reason === "ECONNRESET" ? "handshake:lost" : "handshake",
+      { reason, peer, hint },
+      "a gRPC connection's TLS handshake has failed",
+    );
   }
 
   fault(error: unknown): void {

@@ -10,7 +10,8 @@ import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
 import type { CallersState, GrpcServer, Method } from "../server.ts";
-import { type TlsPaths, TlsWatch } from "../tls-files.ts";
+import type { TlsPaths } from "../../tls/files.ts";
+import { TlsWatch } from "../../tls/watch.ts";
 import type { CallLimits } from "./call-context.ts";
 import { callersOf } from "./callers.ts";
 import { Calls } from "./calls.ts";
@@ -29,18 +30,17 @@ export interface NativeOptions extends Http2ServerOptions, CallLimits {
 }
 
 export class NativeServer implements GrpcServer {
-  readonly #log: Logger;
+  readonly #dependencies: NativeDependencies;
   readonly #options: NativeOptions;
   readonly #notices: Notices;
   readonly #calls: Calls;
   readonly #http2: Http2Server;
-  readonly #clock: Clock;
   #tlsWatch: TlsWatch | undefined;
 
-  constructor({ log, metrics, clock }: NativeDependencies, methods: readonly Method[], options: NativeOptions) {
-    this.#log = log;
+  constructor(dependencies: NativeDependencies, methods: readonly Method[], options: NativeOptions) {
+    const { log, metrics, clock } = dependencies;
+    this.#dependencies = dependencies;
     this.#options = options;
-    this.#clock = clock;
     this.#notices = new Notices(log, clock);
     const observer = new TransportObserver(metrics, this.#notices);
     metrics.grpcConnectionsLimit.with().set(options.connectionsMax);
@@ -78,10 +78,12 @@ export class NativeServer implements GrpcServer {
     } catch (thrown) {
       throw bindError(host, port, thrown);
     }
-    if (tlsFiles !== undefined) {
-      this.#tlsWatch = new TlsWatch(tlsFiles, this.#clock, this.#log, (material) => this.#http2.setTls(material));
+    if (tls !== undefined && tlsFiles !== undefined) {
+      const { log, metrics, clock } = this.#dependencies;
+      const dependencies = { log, clock, expiry: metrics.grpcCertificateExpiry.with() };
+      this.#tlsWatch = new TlsWatch(dependencies, tlsFiles, tls, (material) => this.#http2.setTls(material));
     }
-    this.#log.info({ ...this.address, server: "native", tls: tls !== undefined }, "gRPC listens");
+    this.#dependencies.log.info({ ...this.address, server: "native", tls: tls !== undefined }, "gRPC listens");
   }
 
   /** Takes no new calls, and waits until those under way have ended. */

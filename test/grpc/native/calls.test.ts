@@ -98,7 +98,7 @@ test("an unknown method gets UNIMPLEMENTED, with its name and where to look, and
   assert.equal(harness.ended("unknown", "UNIMPLEMENTED"), 1);
   // The rest of its request is nobody's.
   stream.receiver.data(framed("x"), 0, 6);
-  stream.receiver.end();
+  stream.receiver.ended();
   assert.ok((harness.open(`/${"x".repeat(10_000)}`).stream.trailers?.["grpc-message"]?.length ?? 0) < 1_000);
 });
 
@@ -145,7 +145,7 @@ test("a call that its handler has ended hears nothing more", () => {
   const { stream, handler } = harness.open(BIDI);
   handler.end();
   stream.receiver.data(framed("x"), 0, 6);
-  stream.receiver.end();
+  stream.receiver.ended();
   stream.receiver.drained();
   stream.receiver.goingAway(0);
   stream.receiver.closed(8);

@@ -59,7 +59,8 @@ class Echo implements CallHandler {
     if (initial !== undefined) call.sendHeaders([["x-initial", initial]]);
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     if (this.#call.header("x-stuck") !== undefined) return;
     this.#call.send(Buffer.from(bytes), true);
     if (!this.#stream) this.#end();

@@ -2,7 +2,8 @@
 
 import type { Mutation } from "../../simulation/mutations.ts";
 
-const CONNECTION = "src/http2/connection.ts";
+const BODIES = "src/http2/bodies.ts";
+const SENDER = "src/http2/sender.ts";
 const STREAM = "src/http2/stream.ts";
 const READER = "src/http2/frame-reader.ts";
 const OUTPUT = "src/http2/output.ts";
@@ -27,25 +28,25 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
     "return readUint32(bytes, at);",
   ),
   "keep-the-connections-credit": bug(
-    CONNECTION,
+    BODIES,
     "credit is not given back to the connection",
-    "    this.#receiveWindow.give(bytes);\n",
+    "    this.#window.give(bytes);\n",
     "",
   ),
   "keep-the-credit-of-the-dead": bug(
-    CONNECTION,
+    BODIES,
     "bytes for streams that are closed are not given back",
     "if (stream === undefined || stream.closed) this.credit(undefined, end - start);",
     "if (stream === undefined || stream.closed) return;",
   ),
   "keep-the-credit-of-padding": bug(
-    CONNECTION,
+    BODIES,
     "padding is not given back",
     "      this.credit(alive ? stream : undefined, overhead);\n",
     "",
   ),
   "keep-a-streams-credit": bug(
-    CONNECTION,
+    BODIES,
     "credit is not given back to a stream",
     "      stream.unannounced += bytes;\n",
     "",
@@ -53,25 +54,25 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
   "overrun-a-streams-window": bug(
     STREAM,
     "a small answer does not ask for its stream's window",
-    "if (now && length <= this.sendWindow && length <= host.sendWindow) {",
-    "if (now && length <= host.sendWindow) {",
+    "if (now && length <= this.sendWindow && length <= sender.sendWindow) {",
+    "if (now && length <= sender.sendWindow) {",
   ),
   "overrun-when-pumping": bug(
     STREAM,
     "what waited does not ask for its stream's window",
-    "const room = Math.min(FRAME_BYTES_MAX, this.sendWindow, this.#host.sendWindow);",
-    "const room = Math.min(FRAME_BYTES_MAX, this.#host.sendWindow);",
+    "const room = Math.min(FRAME_BYTES_MAX, this.sendWindow, sender.sendWindow);",
+    "const room = Math.min(FRAME_BYTES_MAX, sender.sendWindow);",
   ),
   "forget-the-waiting": bug(
-    CONNECTION,
+    SENDER,
     "a stream whose window has opened is not taken up again",
-    "      stream.sendWindow += increment;\n      if (stream.unsentBytes === 0) return;\n      this.#queue.unblock(stream);\n",
-    "      stream.sendWindow += increment;\n      if (stream.unsentBytes === 0) return;\n",
+    "    stream.sendWindow += increment;\n    if (stream.unsentBytes === 0) return;\n    this.#queue.unblock(stream);\n",
+    "    stream.sendWindow += increment;\n    if (stream.unsentBytes === 0) return;\n",
   ),
   "keep-old-windows": bug(
-    CONNECTION,
+    SENDER,
     "settings change no window of a stream that is open",
-    "    stream.sendWindow += bytes;\n    this.#queue.unblock(stream);\n",
+    "      stream.sendWindow += difference;\n      this.#queue.unblock(stream);\n",
     "",
   ),
   "give-pages-early": bug(
@@ -105,10 +106,10 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
     "return this.#stopped;",
   ),
   "mix-streams": bug(
-    CONNECTION,
+    BODIES,
     "bytes for a stream that is closed go to the newest one",
-    "    this.#receiveWindow.take(length);\n    const stream = this.#streams.open.get(id);\n",
-    "    this.#receiveWindow.take(length);\n    const stream = this.#streams.open.get(id) ?? this.#streams.open.get(this.#streams.lastId);\n",
+    "    this.#window.take(length);\n    const stream = this.#streams.open.get(id);\n",
+    "    this.#window.take(length);\n    const stream = this.#streams.open.get(id) ?? this.#streams.open.get(this.#streams.lastId);\n",
   ),
   "mix-messages": bug(
     "src/grpc/native/partial-message.ts",
@@ -129,9 +130,9 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
     "    if",
   ),
   "forget-the-block": bug(
-    CONNECTION,
+    "src/http2/frames.ts",
     "frames are let into a header block",
-    "if (this.#block.streamId !== 0 && (type !== FrameType.CONTINUATION || id !== this.#block.streamId)) {",
-    "if (this.#block.streamId !== 0 && type === FrameType.DATA) {",
+    "if (incompleteId !== 0 && (type !== FrameType.CONTINUATION || id !== incompleteId)) {",
+    "if (incompleteId !== 0 && type === FrameType.DATA) {",
   ),
 };

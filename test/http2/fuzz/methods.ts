@@ -18,8 +18,8 @@ class Pausing implements CallHandler {
     this.#clock = clock;
   }
 
-  message(bytes: Buffer): void {
-    const copy = Buffer.from(bytes);
+  message(buffer: Buffer, start: number, end: number): void {
+    const copy = Buffer.from(buffer.subarray(start, end));
     this.#call.pause();
     this.#clock.setImmediate(() => {
       this.#call.send(copy);
@@ -101,11 +101,11 @@ class Guarded implements CallHandler, ServerCall {
     this.#do(() => this.#call.end(status));
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
     this.#expect("a message");
     if (this.#halfClosed) this.#ledger.broken("a message after the end of the request");
     if (this.#paused) this.#ledger.broken("a message of a call that is paused");
-    this.#handler.message(bytes);
+    this.#handler.message(buffer, start, end);
   }
 
   drained(): void {

@@ -25,7 +25,8 @@ abstract class Echo implements CallHandler {
     counts.opened++;
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     this.counts.messages++;
     this.take(bytes);
   }

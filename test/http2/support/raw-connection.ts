@@ -171,6 +171,11 @@ export class RawConnection implements Disposable {
     return await this.until(`RST_STREAM of ${id}`, () => this.#answers.get(id)?.reset, timeoutMs);
   }
 
+  /** The code that the server has reset the stream with, if it has. */
+  wasReset(id: number): number | undefined {
+    return this.#answers.get(id)?.reset;
+  }
+
   /** The whole answer on a stream. */
   async answer(id: number, timeoutMs = WAIT_MS): Promise<Answer> {
     return await this.until(

@@ -89,7 +89,7 @@ export class FakeStream implements RequestStream {
   }
 
   halfClose(): void {
-    if (this.open) this.receiver.end();
+    if (this.open) this.receiver.ended();
   }
 
   /** The client resets the stream. */

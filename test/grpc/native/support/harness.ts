@@ -36,7 +36,8 @@ export class Handler implements CallHandler {
     this.call = call;
   }
 
-  message(bytes: Buffer): void {
+  message(buffer: Buffer, start: number, end: number): void {
+    const bytes = buffer.subarray(start, end);
     this.#hear(`message ${bytes.length}`);
     assert.ok(!this.#paused, "no message comes to a paused call");
     this.messages.push(Buffer.from(bytes));
