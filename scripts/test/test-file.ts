@@ -5,6 +5,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -88,7 +89,7 @@ export async function runTestFile(file: string, options: FileOptions): Promise<F
   clearTimeout(timer);
   clearTimeout(force);
   signal.removeEventListener("abort", onAbort);
-  if (signalGroup(child.pid, "SIGKILL") && failures.length === 0) {
+  if (groupLives(child.pid) && signalGroup(child.pid, "SIGKILL") && failures.length === 0) {
     failures.push("the file left processes running; they are ended now");
   }
   // The pipes end with the last process that holds them; one outside of the group must not hold up the run.
@@ -119,6 +120,23 @@ function signalGroup(leader: number | undefined, signal: NodeJS.Signals): boolea
   } catch {
     return false;
   }
+}
+
+/** A process that has ended, and that nobody has asked for its exit code yet, is in its group still. */
+function groupLives(leader: number | undefined): boolean {
+  if (leader === undefined) return false;
+  if (!existsSync("/proc/self/stat")) return true;
+  return readdirSync("/proc").some((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      // proc_pid_stat(5): the second field is a name that may hold blanks and parentheses.
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return Number(group) === leader && state !== "Z" && state !== "X";
+    } catch {
+      return false;
+    }
+  });
 }
 
 function shorten(location: string, root: string): string {
