@@ -12,7 +12,7 @@ const OTHER_FILES = 256;
 /** @throws IngestError if there is no certificate where the configuration says. */
 export function grpcJsOptions(config: Config): GrpcJsOptions {
   const { host, port } = config.grpcListen;
-  const tlsFiles = tlsPaths(config);
+  const tlsFiles = grpcTlsPaths(config);
   const tls = tlsFiles === undefined ? undefined : readTls(tlsFiles);
   return { host, port, messageBytesMax: config.grpcMessageBytesMax, tls, tlsFiles };
 }
@@ -42,12 +42,13 @@ export function nativeOptions(config: Config): NativeOptions {
 
 /** What is wrong with the certificate, its key and the clients' authorities, one line each. */
 export function tlsMistakes(config: Config): readonly string[] {
-  const paths = tlsPaths(config);
+  const paths = grpcTlsPaths(config);
   const checked = paths === undefined ? undefined : checkTls(paths);
   return checked === undefined || checked.ok ? [] : checked.errors;
 }
 
-function tlsPaths({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): TlsPaths | undefined {
+/** Undefined: the port speaks plaintext. */
+export function grpcTlsPaths({ grpcTlsCertFile, grpcTlsKeyFile, grpcTlsClientCaFile }: Config): TlsPaths | undefined {
   if (grpcTlsCertFile === undefined || grpcTlsKeyFile === undefined) return undefined;
   return { options: "GRPC_TLS", certFile: grpcTlsCertFile, keyFile: grpcTlsKeyFile, clientCaFile: grpcTlsClientCaFile };
 }

@@ -1,86 +1,42 @@
-// The admin port of a service, as commands ask it: where it is, with which credentials, and what is wrong if it does not answer.
+// The admin port of a service, as commands ask it.
 //
-// Where and how come from the service's own environment (ADMIN_LISTEN, ADMIN_TOKEN, ADMIN_TLS_CERT_FILE), so that on its host
-// nothing has to be given. A service that speaks TLS there is known by its very certificate, since a certificate seldom names
-// 127.0.0.1; of a service elsewhere (--admin) --tls-ca says who signs.
-//
-// node:http rather than fetch, which knows no authorities and no client certificates of its own. The token is never taken from
-// the command line: everybody on the host can read that.
+// node:http rather than fetch, which knows no authorities and no client certificates of its own.
 
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { type IncomingMessage, request as requestPlain } from "node:http";
 import { request as requestTls, type RequestOptions } from "node:https";
-import { path, remoteAddress } from "../config/kinds.ts";
-import { type Address, type Config, loadConfig } from "../config.ts";
+import { loadConfig } from "../config.ts";
 import { reachable } from "./address.ts";
+import { AdminError, credentialsRemedy, isRefusal, OtherCertificate, unreachable } from "./admin-error.ts";
+import { adminMistakes, type AdminTarget, adminTarget, type AdminTls, type AdminValues } from "./admin-target.ts";
 import { printMistakes } from "./command.ts";
-import { maybe, type Values } from "./flag.ts";
 import { CliError, type CliIo, messageOf } from "./io.ts";
-
-/** The flags that say where the admin port is, and how to be let in. */
-export const adminFlags = {
-  admin: maybe(remoteAddress, "The admin port of the service; without it, ADMIN_LISTEN."),
-  tokenFile: maybe(path, "A file that holds the token; without it, ADMIN_TOKEN."),
-  tlsCa: maybe(path, "Speak TLS; this PEM file has the authorities that sign the service's certificate."),
-  tlsCert: maybe(path, "The PEM file of a client certificate, if the service wants one."),
-  tlsKey: maybe(path, "The PEM file of its key."),
-};
-
-/** What is said of the environment in the help of commands with these flags. */
-export const ADMIN_NOTE =
-  "The environment variables are those of `sluice serve`: ADMIN_LISTEN says where the service is, ADMIN_TOKEN lets in from elsewhere, ADMIN_TLS_CERT_FILE that it speaks TLS.";
 
 const TEXT_BYTES_MAX = 64 * 1024 * 1024;
 /** Until the answer begins, beside what the service itself waits for. */
 const TIMEOUT_MS = 30_000;
 
-interface Tls {
-  readonly ca: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-  /** Undefined: whoever the authorities vouch for under the name that was asked for. */
-  readonly pinned: X509Certificate | undefined;
+interface Question {
+  readonly method?: "GET" | "POST";
+  /** What is sent, as JSON. */
+  readonly json?: unknown;
+  /** How long the connection may be silent. */
+  readonly silenceMs: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
-function read(file: string, flag: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new CliError(`${flag}: ${file} cannot be read (${messageOf(cause)})`, { cause });
-  }
-}
-
-function readTls(
-  { admin, tlsCa: ca, tlsCert: cert, tlsKey: key }: Values<typeof adminFlags>,
-  { adminTlsCertFile }: Config,
-): Tls | undefined {
-  if ((cert === undefined) !== (key === undefined))
-    throw new CliError("--tls-cert and --tls-key: one is missing; give both, or none");
-  const isOwn = admin === undefined && adminTlsCertFile !== undefined;
-  const own = !isOwn ? undefined : read(adminTlsCertFile, "ADMIN_TLS_CERT_FILE");
-  const authorities = ca === undefined ? own : read(ca, "--tls-ca");
-  if (authorities === undefined) {
-    if (cert !== undefined) throw new CliError("--tls-cert: needs --tls-ca, which says that the service speaks TLS");
-    return undefined;
-  }
-  return {
-    ca: authorities,
-    ...(cert === undefined || key === undefined ? {} : { cert: read(cert, "--tls-cert"), key: read(key, "--tls-key") }),
-    pinned: ca === undefined ? new X509Certificate(authorities) : undefined,
-  };
+/** An answer of any status. */
+export interface Answered {
+  readonly status: number;
+  readonly body: string;
 }
 
 export class AdminPort {
-  readonly #address: Address;
-  readonly #token: string | undefined;
-  readonly #tls: Tls | undefined;
-  readonly #signal: AbortSignal;
+  readonly #target: AdminTarget;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(address: Address, token: string | undefined, tls: Tls | undefined, signal: AbortSignal) {
-    this.#address = address;
-    this.#token = token;
-    this.#tls = tls;
+  /** @param signal ends what is asked; undefined: only time does. */
+  constructor(target: AdminTarget, signal?: AbortSignal) {
+    this.#target = target;
     this.#signal = signal;
   }
 
@@ -88,29 +44,27 @@ export class AdminPort {
    * @param name the command's, for its mistakes.
    * @returns undefined if mistakes were printed. Throws a CliError for what cannot be read.
    */
-  static of(name: string, values: Values<typeof adminFlags>, io: CliIo): AdminPort | undefined {
+  static of(name: string, values: AdminValues, io: CliIo): AdminPort | undefined {
     const loaded = loadConfig(io.env);
-    if (!loaded.ok) {
-      printMistakes(io, name, loaded.errors);
+    const mistakes = [...adminMistakes(values), ...(loaded.ok ? [] : loaded.errors)];
+    if (!loaded.ok || mistakes.length > 0) {
+      printMistakes(io, name, mistakes);
       return undefined;
     }
-    const { config } = loaded;
-    const address = values.admin ?? config.adminListen;
-    if (address.port === 0)
+    const target = adminTarget(values, loaded.config);
+    if (target.address.port === 0)
       throw new CliError("ADMIN_LISTEN says port 0, which is any; give the service's, or --admin HOST:PORT");
-    const token =
-      values.tokenFile === undefined ? config.adminToken : read(values.tokenFile, "--token-file").toString().trim();
-    return new AdminPort(address, token, readTls(values, config), io.shutdown);
+    return new AdminPort(target, io.shutdown);
   }
 
   /** For people: `127.0.0.1:9464`. */
   get where(): string {
-    return reachable(this.#address);
+    return reachable(this.#target.address);
   }
 
   /** Resolves with the body. Throws a CliError that says what is wrong. @param waitMs what the service itself takes. */
   async get(path: string, waitMs = 0): Promise<Buffer> {
-    return await this.#body(await this.open(path, "GET", waitMs));
+    return await this.#body(await this.#open(path, { silenceMs: waitMs + TIMEOUT_MS }));
   }
 
   async getJson<T>(path: string): Promise<T> {
@@ -119,41 +73,71 @@ export class AdminPort {
 
   /** Resolves with what was answered, read as JSON. */
   async post<T>(path: string): Promise<T> {
-    return JSON.parse((await this.#body(await this.open(path, "POST"))).toString()) as T;
+    const response = await this.#open(path, { method: "POST", silenceMs: TIMEOUT_MS });
+    return JSON.parse((await this.#body(response)).toString()) as T;
   }
 
   /** Resolves with an answer of status 2xx whose body is still to be read. Throws a CliError for any other. */
-  async open(path: string, method: "GET" | "POST" = "GET", waitMs = 0): Promise<IncomingMessage> {
-    const response = await this.#ask(path, method, waitMs);
+  async open(path: string): Promise<IncomingMessage> {
+    return await this.#open(path, { silenceMs: TIMEOUT_MS });
+  }
+
+  /** Resolves with an answer of any status. Throws an AdminError if there is none in time. @param timeoutMs in all. */
+  async ask(
+    path: string,
+    {
+      timeoutMs,
+      ...question
+    }: { readonly method?: "GET" | "POST"; readonly json?: unknown; readonly timeoutMs: number },
+  ): Promise<Answered> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const signal = this.#signal === undefined ? deadline : AbortSignal.any([this.#signal, deadline]);
+    const response = await this.#ask(path, { ...question, signal, silenceMs: timeoutMs });
+    return { status: response.statusCode ?? 0, body: (await this.#body(response)).toString() };
+  }
+
+  async #open(path: string, question: Question): Promise<IncomingMessage> {
+    const response = await this.#ask(path, { ...question, signal: this.#signal });
     const { statusCode = 0 } = response;
     if (statusCode >= 200 && statusCode < 300) return response;
     const said = (await this.#body(response)).toString().trim();
-    throw new CliError(`the service at ${this.where} says: ${said === "" ? `status ${statusCode}` : said}`);
+    const why = said === "" ? `status ${statusCode}` : said;
+    if (!isRefusal(statusCode)) throw new CliError(`the service at ${this.where} says: ${why}`);
+    const remedy = credentialsRemedy(this.#target);
+    throw new AdminError(
+      "refused",
+      `the service at ${this.where} does not let this command in (${statusCode}): ${messageOf(why)}`,
+      { why, remedy },
+    );
   }
 
-  #ask(path: string, method: "GET" | "POST", waitMs: number): Promise<IncomingMessage> {
-    const tls = this.#tls;
+  #ask(path: string, { method = "GET", json, silenceMs, signal }: Question): Promise<IncomingMessage> {
+    const { token, tls } = this.#target;
+    const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
     const options: RequestOptions = {
       method,
-      signal: this.#signal,
+      ...(signal === undefined ? {} : { signal }),
       headers: {
         accept: "application/json, */*;q=0.5",
-        ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": "application/json", "content-length": body.length }),
       },
       // One question, one connection: nothing may keep the command from ending.
       agent: false,
-      timeout: waitMs + TIMEOUT_MS,
+      timeout: silenceMs,
     };
     const url = `${tls === undefined ? "http" : "https"}://${this.where}${path}`;
     return new Promise((resolve, reject) => {
+      const late = () => new Error(`no answer within ${silenceMs / 1000} s`);
       const asked =
         tls === undefined ? requestPlain(url, options) : requestTls(url, { ...options, ...tlsOptions(tls) });
       asked.once("response", resolve);
-      asked.once("timeout", () => asked.destroy(new Error(`no answer within ${(waitMs + TIMEOUT_MS) / 1000} s`)));
+      asked.once("timeout", () => asked.destroy(late()));
       asked.once("error", (error: NodeJS.ErrnoException) => {
-        reject(new CliError(this.#explain(error), { cause: error }));
+        const isLate = signal?.reason instanceof DOMException && signal.reason.name === "TimeoutError";
+        reject(unreachable(this.where, this.#target, isLate ? late() : error));
       });
-      asked.end();
+      asked.end(body);
     });
   }
 
@@ -167,21 +151,19 @@ export class AdminPort {
         chunks.push(chunk as Buffer);
       }
     } catch (cause) {
-      throw new CliError(`the answer of the service at ${this.where} ended early (${messageOf(cause)})`, { cause });
+      const why = `ended early (${messageOf(cause)})`;
+      throw new AdminError(
+        "other",
+        `the answer of the service at ${this.where} ${why}`,
+        { why: `its answer ${why}`, remedy: "look at the service's log" },
+        cause,
+      );
     }
     return Buffer.concat(chunks);
   }
-
-  #explain(error: NodeJS.ErrnoException): string {
-    const remedy = "give the service's ADMIN_LISTEN, or --admin";
-    if (error.code === "ECONNREFUSED") return `no service runs here: nothing listens on ${this.where}; ${remedy}`;
-    if (this.#tls === undefined && error.code === "ECONNRESET")
-      return `${this.where} closes the connection: it may speak TLS; give --tls-ca FILE, or the service's ADMIN_TLS_CERT_FILE`;
-    return `the service at ${this.where} cannot be asked (${messageOf(error)}); ${remedy}`;
-  }
 }
 
-function tlsOptions({ ca, cert, key, pinned }: Tls): RequestOptions {
+function tlsOptions({ ca, cert, key, pinned }: AdminTls): RequestOptions {
   return {
     ca,
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
@@ -190,9 +172,7 @@ function tlsOptions({ ca, cert, key, pinned }: Tls): RequestOptions {
       : {
           allowPartialTrustChain: true,
           checkServerIdentity: (_host, { fingerprint256 }) =>
-            fingerprint256 === pinned.fingerprint256
-              ? undefined
-              : new Error("its certificate is not the one in ADMIN_TLS_CERT_FILE"),
+            fingerprint256 === pinned.fingerprint256 ? undefined : new OtherCertificate("another certificate"),
         }),
   };
 }

@@ -2,14 +2,15 @@
 
 import { text } from "../config/kinds.ts";
 import { type Config, formatAddress, loadConfig } from "../config.ts";
-import { command } from "./command.ts";
-import { checkCertificate, checkShownCertificate } from "./doctor/certificate.ts";
+import { ADMIN_NOTE, adminFlags, adminMistakes, adminTarget, type AdminValues } from "./admin-target.ts";
+import { command, printMistakes } from "./command.ts";
+import { checkAdminCertificate, checkCertificate, checkShownCertificate } from "./doctor/certificate.ts";
 import { checkDeadLetters } from "./doctor/dead-letters.ts";
-import { error, type Finding, ok } from "./doctor/finding.ts";
+import { error, type Finding, mistakeFinding, ok } from "./doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "./doctor/host.ts";
 import { checkService } from "./doctor/service.ts";
 import { many, toggle } from "./flag.ts";
-import { Exit, printLines } from "./io.ts";
+import { CliError, Exit, printLines } from "./io.ts";
 import { plural, table } from "./table.ts";
 
 export const doctor = command({
@@ -18,13 +19,21 @@ export const doctor = command({
   flags: {
     topic: many(text("TOPIC", "the name of a topic"), "Look at this topic, too; may be given many times."),
     json: toggle("Print the findings as JSON."),
+    ...adminFlags,
   },
   notes: [
-    "Checks configuration, certificate, brokers, topics, disk, file descriptors, Node.js, and the service on ADMIN_LISTEN if one runs. The environment variables are those of `sluice serve`.",
+    "Checks configuration, certificates, brokers, topics, disk, file descriptors, Node.js, and the service on ADMIN_LISTEN if one runs.",
+    ADMIN_NOTE,
     "The exit code is 1 if there is an error.",
   ],
   examples: ["sluice doctor", "KAFKA_BROKERS=127.0.0.1:9092 sluice doctor --topic clicks --topic orders"],
-  run: async ({ topic: topics, json }, _positionals, io) => {
+  run: async (values, _positionals, io) => {
+    const { topic: topics, json } = values;
+    const mistakes = adminMistakes(values);
+    if (mistakes.length > 0) {
+      printMistakes(io, "doctor", mistakes);
+      return Exit.USAGE;
+    }
     const loaded = loadConfig(io.env);
     const findings: Finding[] = [checkNode(process.version), checkOpenFiles(openFilesLimit())];
     if (loaded.ok) {
@@ -32,11 +41,12 @@ export const doctor = command({
       findings.push(
         configFinding(config),
         ...checkCertificate(config, Date.now()),
+        ...checkAdminCertificate(config, Date.now()),
         ...checkDisk(config),
         ...(await checkKafka(config, topics)),
       );
       findings.push(
-        ...(await checkService(config.adminListen)),
+        ...(await checkAdminPort(values, config)),
         ...(await checkShownCertificate(config)),
         ...(await checkDeadLetters(config.dataDir)),
       );
@@ -52,6 +62,15 @@ export const doctor = command({
 function configFinding({ grpcListen, workers, kafkaBrokers, kafkaClient }: Config): Finding {
   const kafka = kafkaBrokers.length === 0 ? "no Kafka: events stay in the spool" : `Kafka over ${kafkaClient}`;
   return ok("configuration", `gRPC on ${formatAddress(grpcListen)}, ${plural(workers, "worker")}, ${kafka}`);
+}
+
+async function checkAdminPort(values: AdminValues, config: Config): Promise<Finding[]> {
+  try {
+    return await checkService(adminTarget(values, config));
+  } catch (thrown) {
+    if (thrown instanceof CliError) return [mistakeFinding("service", thrown.message)];
+    throw thrown;
+  }
 }
 
 async function checkKafka(config: Config, topics: readonly string[]): Promise<Finding[]> {

@@ -3,7 +3,8 @@
 // Without anything given it is the last minute as a table, at once: nothing is started, so there is nothing to wait for.
 
 import { integer, oneOf, path, text } from "../config/kinds.ts";
-import { ADMIN_NOTE, adminFlags, AdminPort } from "./admin-port.ts";
+import { AdminPort } from "./admin-port.ts";
+import { ADMIN_NOTE, adminFlags } from "./admin-target.ts";
 import { command, printMistakes } from "./command.ts";
 import { many, maybe, toggle } from "./flag.ts";
 import { Exit, printLines } from "./io.ts";

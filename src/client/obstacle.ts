@@ -36,13 +36,13 @@ const HELLO = Buffer.concat([
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
 ]);
 
-const NOT_TLS: ReadonlySet<string> = new Set([
+export const NOT_TLS: ReadonlySet<string> = new Set([
   "ERR_SSL_WRONG_VERSION_NUMBER",
   "ERR_SSL_PACKET_LENGTH_TOO_LONG",
   "ERR_SSL_RECORD_TOO_SMALL",
   "ERR_SSL_HTTP_REQUEST",
 ]);
-const UNTRUSTED: ReadonlySet<string> = new Set([
+export const UNTRUSTED: ReadonlySet<string> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
   "SELF_SIGNED_CERT_IN_CHAIN",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -51,7 +51,7 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_SIGNATURE_FAILURE",
   "CERT_REJECTED",
 ]);
-const EXPIRED: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+export const EXPIRED: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
 const NEEDED: ReadonlySet<string> = new Set([
   "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
   // What TLS 1.2 says for it.
@@ -135,7 +135,7 @@ function obstacleInTls(attempt: Attempt, tls: ClientTls): Obstacle | undefined {
 }
 
 /** The error of `checkServerIdentity`, with what it has beside its message. */
-function otherName(
+export function otherName(
   thrown: Error & { readonly host?: unknown; readonly cert?: PeerCertificate | undefined } = new Error(),
 ): string {
   const names = thrown.cert?.subjectaltname?.replaceAll("IP Address:", "").replaceAll("DNS:", "");

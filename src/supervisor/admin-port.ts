@@ -27,7 +27,11 @@ function describe(error: unknown): string {
 }
 
 /** Undefined: the port speaks plaintext. */
-function tlsPaths({ adminTlsCertFile, adminTlsKeyFile, adminTlsClientCaFile }: Config): TlsPaths | undefined {
+export function adminTlsPaths({
+  adminTlsCertFile,
+  adminTlsKeyFile,
+  adminTlsClientCaFile,
+}: Config): TlsPaths | undefined {
   if (adminTlsCertFile === undefined || adminTlsKeyFile === undefined) return undefined;
   return {
     options: "ADMIN_TLS",
@@ -40,7 +44,7 @@ function tlsPaths({ adminTlsCertFile, adminTlsKeyFile, adminTlsClientCaFile }: C
 /** @throws IngestError that names the option, if it cannot listen or there is no certificate. */
 export async function openAdminPort(state: AdminState, config: Config, clock: Clock, log: Logger): Promise<AdminPort> {
   const { adminListen, adminToken } = config;
-  const paths = tlsPaths(config);
+  const paths = adminTlsPaths(config);
   const tls = paths === undefined ? undefined : readTls(paths);
   const options: AdminServerOptions = { ...adminListen, token: adminToken, tls };
   const { AdminServer } = await import("../admin/server.ts");

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import test from "node:test";
-import { AdminServer } from "../../src/admin/server.ts";
+import { type AdminServerOptions, AdminServer } from "../../src/admin/server.ts";
 import { checkDeadLetters } from "../../src/cli/doctor/dead-letters.ts";
 import { Code, IngestError, Reason } from "../../src/errors.ts";
 import { systemClock } from "../../src/clock.ts";
@@ -17,7 +17,9 @@ import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { encodeRecordBatch } from "../../src/wire/encode-records.ts";
 import { decodeRecords, type Record as KafkaRecord } from "../../src/wire/record-batch.ts";
 import { noIncidents } from "../incidents/support.ts";
+import { certificate } from "../support/certificate.ts";
 import { startInProcess } from "../support/in-process.ts";
+import { FakeAdmin } from "./fake-admin.ts";
 import { Files, run } from "./support.ts";
 
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -290,7 +292,7 @@ test("on a terminal the number of events has to be typed; anything else drops no
 });
 
 /** A service without brokers that holds the logs, with an admin port that can drop. */
-async function startHolder(dataDir: string) {
+async function startHolder(dataDir: string, access: Pick<AdminServerOptions, "tls" | "token"> = {}) {
   const inProcess = await startInProcess({ DATA_DIR: dataDir });
   const { service, address } = inProcess;
   const asked: string[] = [];
@@ -315,7 +317,7 @@ async function startHolder(dataDir: string) {
       dropLetters: (drop) => dropFromSlots([slot], drop),
       ...noIncidents,
     },
-    { host: "127.0.0.1", port: 0 },
+    { host: "127.0.0.1", port: 0, ...access },
   );
   const { port } = await admin.start();
   return {
@@ -376,6 +378,65 @@ test("a service that cannot be asked, or is another one, drops nothing and is on
   assert.equal((await ids(holder.env)).length, 3);
   assert.equal((await ids(stranger.env)).length, 3);
   assert.deepEqual(await spooled(letters.files.directory, "clicks"), [], "nothing is published that cannot be dropped");
+});
+
+test("a service whose admin port speaks TLS is asked with it, and known by its certificate or by who signed it", async () => {
+  using letters = await withLetters();
+  const { files } = letters;
+  const [own, other] = [certificate(), certificate()];
+  const [certFile, keyFile] = [files.write("cert.pem", own.cert), files.write("key.pem", own.key)];
+  const otherFile = files.write("other.pem", other.cert);
+  await using holder = await startHolder(files.directory, { tls: { ...own, clientCa: undefined } });
+  const env = { ...holder.env, ADMIN_TLS_CERT_FILE: certFile, ADMIN_TLS_KEY_FILE: keyFile };
+  const failed = async (args: readonly string[], given: Record<string, string>) => {
+    const { code, stdout, stderr } = await run(["dead-letters", ...args], { env: given });
+    assert.deepEqual([code, stdout, stderr.trimEnd().split("\n").length], [1, "", 1]);
+    return stderr;
+  };
+  assert.match(
+    await failed(["drop", "0-1", "--yes"], { ...env, ADMIN_TLS_CERT_FILE: otherFile }),
+    /^sluice dead-letters: a service holds the dead-letter log, and its admin port at .* cannot be asked \(its certificate is not the one in ADMIN_TLS_CERT_FILE\); give the service's ADMIN_TLS_CERT_FILE, or who signed it with --tls-ca; /,
+  );
+  assert.match(await failed(["drop", "0-1", "--yes"], holder.env), /so it may speak TLS\); give --tls-ca FILE, /);
+  assert.match(await failed(["retry", "0-1"], holder.env), /so it may speak TLS\); give --admin-tls-ca FILE, /);
+  assert.deepEqual(holder.asked, []);
+
+  assert.equal((await run(["dead-letters", "drop", "0-1", "--yes"], { env })).code, 0);
+  assert.equal(
+    (await run(["dead-letters", "drop", "3-1", "--yes", "--tls-ca", certFile], { env: holder.env })).code,
+    0,
+  );
+  // --tls-ca of a retry is the gRPC port's, which speaks plaintext here.
+  const retried = await run(["dead-letters", "retry", "0-2", "--admin-tls-ca", certFile], { env: holder.env });
+  assert.deepEqual([retried.code, retried.stderr], [0, ""]);
+  assert.deepEqual(await ids(env), []);
+});
+
+test("an admin port that wants credentials gets the token, and says what to give without it", async () => {
+  using letters = await withLetters();
+  const { files } = letters;
+  const token = "0123456789abcdef-token";
+  await using holder = await startHolder(files.directory);
+  await using guard = await FakeAdmin.start(() => ({ status: 403, body: "give the token of ADMIN_TOKEN\n" }));
+  const env = { ...holder.env, ...guard.env };
+  const refused = await run(["dead-letters", "drop", "0-1", "--yes"], { env });
+  assert.equal(refused.code, 1);
+  assert.equal(
+    refused.stderr,
+    `sluice dead-letters: the service at ${guard.env["ADMIN_LISTEN"]} does not drop dead letters (403): give the token of ADMIN_TOKEN; give its token with ADMIN_TOKEN or --token-file, or a client certificate with --tls-cert and --tls-key\n`,
+  );
+  const retried = await run(["dead-letters", "retry", "0-1", "--token-file", files.write("token", token)], { env });
+  assert.match(retried.stderr, /--token-file, or a client certificate with --admin-tls-cert and --admin-tls-key\n$/);
+  assert.deepEqual(
+    guard.asked.map(({ method, path, headers }) => [method, path, headers["content-type"], headers.authorization]),
+    [undefined, `Bearer ${token}`].map((given) => ["POST", "/dead-letters/drop", "application/json", given]),
+  );
+});
+
+test("what the admin port would want is not looked at where no service runs", async () => {
+  using letters = await withLetters();
+  const env = { ...letters.env, ADMIN_TLS_CERT_FILE: "/no.pem", ADMIN_TLS_KEY_FILE: "/no.key" };
+  assert.equal((await run(["dead-letters", "drop", "0-1", "--yes"], { env })).code, 0);
 });
 
 test("a retry publishes the refused events as they were, and drops the letters that are stored", async () => {

@@ -7,6 +7,8 @@ import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "../../src/cli/doctor/host.ts";
 import { checkService } from "../../src/cli/doctor/service.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
+import { certificate } from "../support/certificate.ts";
+import { FakeAdmin } from "./fake-admin.ts";
 import { Files, run } from "./support.ts";
 
 function config(env: Record<string, string>): Config {
@@ -129,7 +131,7 @@ test("a service that is ready and whose ledger agrees is ok, by topic and worker
     "/readyz": [200, '{"ready":true,"problems":[]}'],
     "/metrics": [200, LEDGER],
   });
-  const [, ...ledger] = await checkService(adminListen);
+  const [, ...ledger] = await checkService({ address: adminListen });
   assert.deepEqual(
     ledger.map(({ level, subject, message }) => [level, subject, message]),
     [
@@ -170,7 +172,7 @@ sluice_events_stored_total{topic="a",durability="replicated",worker="0"} 2
 sluice_events_stored_total{topic="a",durability="replicated",worker="1"} 4
 `;
   const { adminListen } = await adminPort(t, { "/readyz": [200, "{}"], "/metrics": [200, metrics] });
-  assert.deepEqual(levels(await checkService(adminListen)), ["ok", "error", "error", "ok", "ok"]);
+  assert.deepEqual(levels(await checkService({ address: adminListen })), ["ok", "error", "error", "ok", "ok"]);
 });
 
 test("what a ready service says is wrong, and what it finds in its own books, is told", async (t) => {
@@ -180,7 +182,7 @@ test("what a ready service says is wrong, and what it finds in its own books, is
     "/readyz": [200, JSON.stringify({ ready: true, problems })],
     "/metrics": [200, metrics],
   });
-  const findings = await checkService(adminListen);
+  const findings = await checkService({ address: adminListen });
   assert.deepEqual(levels(findings), ["ok", "warning", "ok", "error"]);
   assert.equal(findings[1]?.message, "worker 0: the ledger of a does not agree: spooled 4 is not the 3 events");
   assert.equal(findings[3]?.message, "worker 0 finds 1 mismatch in its books");
@@ -198,7 +200,7 @@ test("what is wrong with a service that is ready is a warning, and so is a spool
     "/readyz": [200, JSON.stringify({ ready: true, problems })],
     "/metrics": [200, `${metrics.join("\n")}\n`],
   });
-  const findings = await checkService(adminListen);
+  const findings = await checkService({ address: adminListen });
   assert.deepEqual(
     findings.slice(1).map(({ level, subject, message }) => [level, subject, message]),
     [
@@ -220,7 +222,7 @@ test("a service that is not ready says why, and a ledger that does not agree is 
     "/readyz": [503, JSON.stringify({ ready: false, problems })],
     "/metrics": [200, 'sluice_events_received_total{topic="a"} 3\n'],
   });
-  const findings = await checkService(adminListen);
+  const findings = await checkService({ address: adminListen });
   assert.deepEqual(
     findings.map(({ level, subject, message }) => [level, subject, message]),
     [
@@ -243,8 +245,62 @@ test("that no service runs is no mistake", async (t) => {
   await new Promise((resolve) => {
     server.close(resolve);
   });
-  const [finding] = await checkService({ host, port });
+  const [finding] = await checkService({ address: { host, port } });
   assert.equal(finding?.level, "ok");
+});
+
+/** What the doctor says of the service. */
+async function ofService(env: Record<string, string>, ...args: string[]): Promise<Finding[]> {
+  using files = new Files();
+  const { stdout } = await run(["doctor", "--json", ...args], { env: { DATA_DIR: files.directory, ...env } });
+  return (JSON.parse(stdout) as Finding[]).filter(({ subject }) => subject === "service");
+}
+
+test("a service that speaks TLS is looked at over TLS, with the token, and known by its certificate", async () => {
+  using files = new Files();
+  const [own, other] = [certificate(), certificate()];
+  const [certFile, keyFile] = [files.write("cert.pem", own.cert), files.write("key.pem", own.key)];
+  const [otherFile, otherKey] = [files.write("other.pem", other.cert), files.write("other.key", other.key)];
+  await using admin = await FakeAdmin.start(() => ({ body: "{}" }), own);
+  const { ADMIN_LISTEN = "" } = admin.env;
+  const token = "0123456789abcdef-token";
+  const env = { ADMIN_LISTEN, ADMIN_TOKEN: token, ADMIN_TLS_CERT_FILE: certFile, ADMIN_TLS_KEY_FILE: keyFile };
+  assert.deepEqual(await ofService(env), [{ level: "ok", subject: "service", message: `ready at ${ADMIN_LISTEN}` }]);
+  assert.deepEqual(
+    admin.asked.map(({ path, headers }) => [path, headers.authorization]),
+    ["/readyz", "/metrics"].map((path) => [path, `Bearer ${token}`]),
+  );
+  const there = ["--admin", ADMIN_LISTEN, "--tls-ca", certFile];
+  assert.deepEqual(levels(await ofService({ ADMIN_LISTEN: "127.0.0.1:0" }, ...there)), ["ok"]);
+
+  const [stranger] = await ofService({ ...env, ADMIN_TLS_CERT_FILE: otherFile, ADMIN_TLS_KEY_FILE: otherKey });
+  assert.equal(stranger?.level, "warning");
+  assert.equal(
+    stranger.message,
+    `${ADMIN_LISTEN} cannot be asked: its certificate is not the one in ADMIN_TLS_CERT_FILE`,
+  );
+  assert.match(stranger.remedy ?? "", /^give the service's ADMIN_TLS_CERT_FILE, /);
+  const [plain] = await ofService({ ADMIN_LISTEN });
+  assert.equal(plain?.level, "warning");
+  assert.match(plain.message, /may speak TLS$/);
+  assert.match(plain.remedy ?? "", /^give --tls-ca FILE, /);
+  const [unread] = await ofService({ ADMIN_LISTEN }, "--tls-ca", `${certFile}x`);
+  assert.equal(unread?.level, "error");
+  assert.match(unread.message, /^--tls-ca: .*x cannot be read/);
+});
+
+test("a service that lets nobody in, and one that --admin names and that is not there, are warnings", async () => {
+  await using admin = await FakeAdmin.start(() => ({ status: 403, body: "for its own host only\n" }));
+  const { ADMIN_LISTEN = "" } = admin.env;
+  assert.deepEqual(await ofService({ ADMIN_LISTEN }), [
+    {
+      level: "warning",
+      subject: "service",
+      message: `${ADMIN_LISTEN} does not let in (403): for its own host only`,
+      remedy: "give its token with ADMIN_TOKEN or --token-file, or a client certificate with --tls-cert and --tls-key",
+    },
+  ]);
+  assert.deepEqual(levels(await ofService({ ADMIN_LISTEN }, "--admin", "127.0.0.1:4")), ["warning"]);
 });
 
 test("the findings are a table or JSON, and an error makes the exit code 1", async () => {

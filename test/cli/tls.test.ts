@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
-import { checkCertificate, checkShownCertificate } from "../../src/cli/doctor/certificate.ts";
+import { checkAdminCertificate, checkCertificate, checkShownCertificate } from "../../src/cli/doctor/certificate.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
 import { certificate } from "../support/certificate.ts";
 import { startInProcess } from "../support/in-process.ts";
@@ -192,6 +192,37 @@ test("the doctor finds files that cannot be used an error each, with what to do"
   assert.equal(found.length, 1);
   assert.match(found[0]?.message ?? "", /^GRPC_TLS_KEY_FILE: .* is not the key of the first certificate in /);
   assert.match(found[0]?.remedy ?? "", /^give files that belong together/);
+});
+
+test("the doctor looks at the admin port's certificate as it does at the gRPC port's", () => {
+  using files = new Files();
+  const nowMs = Date.now();
+  const findings = (daysLeft: number, key?: string) => {
+    const made = certificate({ names: ["192.0.2.7"], validToMs: nowMs + daysLeft * DAY_MS });
+    const certFile = files.write("admin.pem", made.cert);
+    const config = configOf({
+      ADMIN_LISTEN: "192.0.2.8:9464",
+      ADMIN_TLS_CERT_FILE: certFile,
+      ADMIN_TLS_KEY_FILE: files.write("admin.key", key ?? made.key),
+      ADMIN_TLS_CLIENT_CA_FILE: certFile,
+    });
+    assert.deepEqual(checkCertificate(config, nowMs), []);
+    return checkAdminCertificate(config, nowMs);
+  };
+  const found = findings(30);
+  assert.deepEqual(
+    found.map(({ level, subject }) => [level, subject]),
+    ["ok", "warning", "ok"].map((level) => [level, "admin certificate"]),
+  );
+  assert.match(found[0]?.message ?? "", /^ADMIN_TLS_CERT_FILE .* is valid until /);
+  assert.match(found[1]?.message ?? "", / and not for 192\.0\.2\.8 \(ADMIN_LISTEN\)$/);
+  assert.match(found[2]?.message ?? "", /^ADMIN_TLS_CLIENT_CA_FILE /);
+  assert.equal(findings(20)[0]?.level, "warning");
+  assert.equal(findings(-0.5)[0]?.level, "error");
+  const [mistake, ...more] = findings(30, CLIENT.key);
+  assert.deepEqual([mistake?.level, more], ["error", []]);
+  assert.match(mistake?.message ?? "", /^ADMIN_TLS_KEY_FILE: .* is not the key of the first certificate/);
+  assert.deepEqual(checkAdminCertificate(configOf({}), nowMs), []);
 });
 
 test("the doctor tells whether the running service shows the certificate of the file", async (t) => {

@@ -147,7 +147,7 @@ test("a ledger that does not agree is a log line, a metric, a detail of readines
     ],
   );
   const { hostname, port } = new URL(service.adminUrl);
-  const findings = await checkService({ host: hostname, port: Number(port) });
+  const findings = await checkService({ address: { host: hostname, port: Number(port) } });
   assert.deepEqual(
     findings.filter(({ level }) => level === "error").map(({ subject, message }) => `${subject}: ${message}`),
     [

@@ -3,10 +3,10 @@
 // It asks for the number of events, because "y" is typed before it is read. Without a terminal nobody can be asked, and --yes
 // has to say that somebody thought about it.
 
-import { remoteAddress } from "../../config/kinds.ts";
+import { ADMIN_NOTE, adminFlags, adminMistakes } from "../admin-target.ts";
 import { command, printMistakes } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { maybe, toggle } from "../flag.ts";
+import { toggle } from "../flag.ts";
 import { CliError, type CliIo, Exit, printLines } from "../io.ts";
 import { plural, table } from "../table.ts";
 import { Dropper } from "./dropper.ts";
@@ -27,15 +27,16 @@ export const drop = command({
   flags: {
     ...selectionFlags,
     yes: toggle("Do not ask."),
-    admin: maybe(remoteAddress, "The admin port of the service that holds the log; without it, ADMIN_LISTEN."),
+    ...adminFlags,
   },
   notes: [
     "Dropped events are lost, so it asks first; without a terminal it wants --yes. If a service runs, it drops them and logs who asked; else this command does, and writes the same line to standard error.",
-    "The environment variables are those of `sluice serve`. The exit code is 1 if a letter was not dropped.",
+    ADMIN_NOTE,
+    "The exit code is 1 if a letter was not dropped.",
   ],
   examples: ["sluice dead-letters drop 0-17 0-18", "sluice dead-letters drop --all --topic clicks --yes"],
   run: async (values, ids, io) => {
-    const mistakes = selectionMistakes(ids, values);
+    const mistakes = [...selectionMistakes(ids, values), ...adminMistakes(values)];
     if (io.stdin.isTTY !== true && !values.yes)
       mistakes.push("--yes: missing; there is no terminal to ask on, and dropped events are lost");
     if (mistakes.length > 0) {
@@ -50,7 +51,7 @@ export const drop = command({
       return Exit.OK;
     }
     if (!values.yes && !(await agrees(letters, io))) throw new CliError("nothing was dropped");
-    const outcome = await new Dropper(config, values.admin, "dropped").drop(letters);
+    const outcome = await new Dropper(config, values, "dropped").drop(letters);
     const { dropped, missing, events, problems } = outcome;
     printLines(io.stdout, [`dropped ${plural(dropped.length, "letter")}, ${plural(events, "event")}`]);
     if (missing.length > 0) printLines(io.stderr, [`${plural(missing.length, "letter")} had been dropped already`]);

@@ -8,13 +8,15 @@
 
 import { userInfo } from "node:os";
 import type { LetterDrop, LettersDropped } from "../../admin/state.ts";
-import type { Address, Config } from "../../config.ts";
+import type { Config } from "../../config.ts";
 import { systemClock } from "../../clock.ts";
 import { DeadLetters } from "../../spool/dead-letters.ts";
 import { nodeFileSystem } from "../../spool/file-system.ts";
 import { createLogger } from "../../telemetry/log.ts";
 import { createMetrics } from "../../telemetry/metrics.ts";
-import { reachable } from "../address.ts";
+import { AdminError, credentialsRemedy, isRefusal } from "../admin-error.ts";
+import { AdminPort, type Answered } from "../admin-port.ts";
+import { type AdminTarget, adminTarget, type AdminValues } from "../admin-target.ts";
 import { CliError, messageOf } from "../io.ts";
 import type { FoundLetter } from "./letters.ts";
 
@@ -25,13 +27,14 @@ const TIMEOUT_MS = 60_000;
 
 export class Dropper {
   readonly #config: Config;
-  readonly #admin: Address;
+  readonly #admin: AdminValues;
   readonly #why: LetterDrop["why"];
+  #target: AdminTarget | undefined;
 
-  /** @param admin the service's admin port; undefined: the configuration's. */
-  constructor(config: Config, admin: Address | undefined, why: LetterDrop["why"]) {
+  /** @param admin what was said of the service's admin port. */
+  constructor(config: Config, admin: AdminValues, why: LetterDrop["why"]) {
     this.#config = config;
-    this.#admin = admin ?? config.adminListen;
+    this.#admin = admin;
     this.#why = why;
   }
 
@@ -67,29 +70,28 @@ export class Dropper {
   }
 
   async #ask(request: LetterDrop): Promise<LettersDropped> {
-    const where = reachable(this.#admin);
-    const remedy = "give the service's ADMIN_LISTEN, or --admin";
-    if (this.#admin.port === 0)
-      throw new CliError(`a service holds the dead-letter log, and ADMIN_LISTEN says port 0, which is any; ${remedy}`);
-    let response: Response;
-    let body: string;
-    try {
-      response = await fetch(`http://${where}/dead-letters/drop`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(request),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      body = await response.text();
-    } catch (error) {
-      const cause = error instanceof Error ? (error.cause ?? error) : error;
+    // Read when it is needed only: without a service letters are dropped here, whatever its certificate is like.
+    const target = (this.#target ??= adminTarget(this.#admin, this.#config));
+    if (target.address.port === 0)
       throw new CliError(
-        `a service holds the dead-letter log, and its admin port at ${where} cannot be asked (${messageOf(cause)}); ${remedy}`,
+        "a service holds the dead-letter log, and ADMIN_LISTEN says port 0, which is any; give the service's ADMIN_LISTEN, or --admin",
+      );
+    // Without a signal: what was stored is dropped also when the command is asked to end.
+    const port = new AdminPort(target);
+    let answered: Answered;
+    try {
+      answered = await port.ask("/dead-letters/drop", { method: "POST", json: request, timeoutMs: TIMEOUT_MS });
+    } catch (cause) {
+      if (!(cause instanceof AdminError)) throw cause;
+      throw new CliError(
+        `a service holds the dead-letter log, and its admin port at ${port.where} cannot be asked (${cause.why}); ${cause.remedy}`,
         { cause },
       );
     }
-    if (response.ok) return JSON.parse(body) as LettersDropped;
-    throw new CliError(`the service at ${where} does not drop dead letters (${response.status}): ${body.trim()}`);
+    const { status, body } = answered;
+    if (status >= 200 && status < 300) return JSON.parse(body) as LettersDropped;
+    const remedy = isRefusal(status) ? `; ${credentialsRemedy(target)}` : "";
+    throw new CliError(`the service at ${port.where} does not drop dead letters (${status}): ${body.trim()}${remedy}`);
   }
 
   async #dropHere(dir: string, request: LetterDrop): Promise<LettersDropped> {

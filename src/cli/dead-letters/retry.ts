@@ -6,9 +6,10 @@
 // the two (a crash, a lost answer) is stored, and still lies in the log: the next retry sends it twice. Letters are dropped in
 // small groups to keep that little. Letters go one after the other, so events of one partition keep their order.
 
-import { oneOf, remoteAddress, topicName } from "../../config/kinds.ts";
+import { oneOf, topicName } from "../../config/kinds.ts";
 import { Durability, type EventInit, Reason, type SluiceClient, SluiceError } from "../../client/index.ts";
 import type { DeadLetter } from "../../spool/letter.ts";
+import { ADMIN_NOTE, adminFlagsBesideGrpc, adminMistakes, valuesBesideGrpc } from "../admin-target.ts";
 import { command, printMistakes } from "../command.ts";
 import { maybe } from "../flag.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "../io.ts";
@@ -61,18 +62,20 @@ export const retry = command({
       "What an acknowledgement has to mean; without it, the service's default. Kafka may refuse what is only persisted once more, later.",
     ),
     ...serviceFlags,
-    admin: maybe(remoteAddress, "The admin port of the service that holds the log; without it, ADMIN_LISTEN."),
+    ...adminFlagsBesideGrpc,
   },
   notes: [
     "Key, value, headers, timestamp and, where it is known, the partition stay as they were. A letter is dropped when all its events are stored; one that fails stays, as a whole. If the command is interrupted in between, events may be stored and still lie in the log, and the next retry stores them twice.",
-    "The environment variables are those of `sluice serve`. The exit code is 1 if a letter is left.",
+    ADMIN_NOTE,
+    "The exit code is 1 if a letter is left.",
   ],
   examples: [
     "sluice dead-letters retry 0-17",
     "sluice dead-letters retry --all --topic clicks --to-topic clicks-large",
   ],
   run: async (values, ids, io) => {
-    const mistakes = [...selectionMistakes(ids, values), ...serviceMistakes(values)];
+    const admin = valuesBesideGrpc(values);
+    const mistakes = [...selectionMistakes(ids, values), ...serviceMistakes(values), ...adminMistakes(admin)];
     if (mistakes.length > 0) {
       printMistakes(io, "dead-letters retry", mistakes);
       return Exit.USAGE;
@@ -84,7 +87,7 @@ export const retry = command({
       printLines(io.stdout, ["no dead letters"]);
       return Exit.OK;
     }
-    const dropper = new Dropper(config, values.admin, "retried");
+    const dropper = new Dropper(config, admin, "retried");
     await dropper.check(letters);
     await using client = await connectService(values, config);
     const durability =

@@ -1,4 +1,5 @@
-// The gRPC port's certificate: can it be used, until when, by whom, and is it the one that is shown?
+// The ports' certificates: can they be used, until when, by whom, and is the gRPC port's the one that is shown? Of the admin
+// port's the service's findings tell that: it is asked as the one that shows this very certificate.
 
 import type { X509Certificate } from "node:crypto";
 import { once } from "node:events";
@@ -6,32 +7,51 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { connect } from "node:tls";
 import type { Config } from "../../config.ts";
+import { grpcTlsPaths } from "../../grpc-options.ts";
+import { adminTlsPaths } from "../../supervisor/admin-port.ts";
 import { certificatesOf } from "../../tls/certificates.ts";
-import { tlsMistakes } from "../../grpc-options.ts";
+import { checkTls, type TlsPaths } from "../../tls/files.ts";
 import { reachable } from "../address.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, mistakeFinding, ok, warning } from "./finding.ts";
 
 const SUBJECT = "certificate";
+const ADMIN_SUBJECT = "admin certificate";
 const DAY_MS = 86_400_000;
 /** Certificates that are renewed by themselves have been by now, and those that people renew need some days. */
 const DAYS_MIN = 21;
 const TIMEOUT_MS = 3_000;
 const RENEW = "renew it and replace the files: the service reads them once a minute, for new connections";
 
-/** The files alone. Empty: the port speaks plaintext. */
+/** The gRPC port's files alone. Empty: it speaks plaintext. */
 export function checkCertificate(config: Config, nowMs: number): Finding[] {
-  const { grpcTlsCertFile, grpcTlsClientCaFile } = config;
-  if (grpcTlsCertFile === undefined) return [];
-  const mistakes = tlsMistakes(config);
-  if (mistakes.length > 0) return mistakes.map(mistakeFinding);
-  const chain = read(grpcTlsCertFile);
-  const clientCas = grpcTlsClientCaFile === undefined ? [] : read(grpcTlsClientCaFile);
+  const paths = grpcTlsPaths(config);
+  return paths === undefined ? [] : checkFiles(SUBJECT, paths, "GRPC_LISTEN", config.grpcListen.host, nowMs);
+}
+
+/** The same of the admin port. */
+export function checkAdminCertificate(config: Config, nowMs: number): Finding[] {
+  const paths = adminTlsPaths(config);
+  return paths === undefined ? [] : checkFiles(ADMIN_SUBJECT, paths, "ADMIN_LISTEN", config.adminListen.host, nowMs);
+}
+
+function checkFiles(
+  subject: string,
+  paths: TlsPaths,
+  listenOption: string,
+  listenHost: string,
+  nowMs: number,
+): Finding[] {
+  const checked = checkTls(paths);
+  if (!checked.ok) return checked.errors.map((mistake) => mistakeFinding(subject, mistake));
+  const { cert, clientCa } = checked.material;
+  const chain = certificatesOf(cert);
+  const clientCas = clientCa === undefined ? [] : certificatesOf(clientCa);
   const endOf = (certificates: readonly X509Certificate[]) =>
     certificates.toSorted((a, b) => Date.parse(a.validTo) - Date.parse(b.validTo))[0]!;
   return [
-    timeFinding("GRPC_TLS_CERT_FILE", endOf(chain), nowMs),
-    nameFinding(chain[0]!, config.grpcListen.host),
-    ...clientCas.map((authority) => timeFinding("GRPC_TLS_CLIENT_CA_FILE", authority, nowMs)),
+    timeFinding(subject, `${paths.options}_CERT_FILE`, endOf(chain), nowMs),
+    nameFinding(subject, chain[0]!, listenOption, listenHost),
+    ...clientCas.map((authority) => timeFinding(subject, `${paths.options}_CLIENT_CA_FILE`, authority, nowMs)),
   ];
 }
 
@@ -53,49 +73,40 @@ export async function checkShownCertificate({ grpcListen, grpcTlsCertFile }: Con
   ];
 }
 
-/** A mistake says after its last semicolon what to do. */
-function mistakeFinding(mistake: string): Finding {
-  const at = mistake.lastIndexOf("; ");
-  return error(SUBJECT, mistake.slice(0, at), mistake.slice(at + 2));
-}
-
-function read(file: string): X509Certificate[] {
-  return certificatesOf(readFileSync(file, "utf8"));
-}
-
 function certificateIn(file: string): X509Certificate | undefined {
   try {
-    return read(file)[0];
+    return certificatesOf(readFileSync(file, "utf8"))[0];
   } catch {
     return undefined;
   }
 }
 
-function timeFinding(option: string, { validFrom, validTo, subject }: X509Certificate, nowMs: number): Finding {
-  const what = `${option} (${subject?.replaceAll("\n", ", ") ?? "no subject"})`;
+function timeFinding(subject: string, option: string, certificate: X509Certificate, nowMs: number): Finding {
+  const { validFrom, validTo } = certificate;
+  const what = `${option} (${certificate.subject?.replaceAll("\n", ", ") ?? "no subject"})`;
   const [fromMs, toMs] = [Date.parse(validFrom), Date.parse(validTo)];
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
-  if (toMs <= nowMs) return error(SUBJECT, `${what} expired on ${day(toMs)} UTC: it is refused`, RENEW);
+  if (toMs <= nowMs) return error(subject, `${what} expired on ${day(toMs)} UTC: it is refused`, RENEW);
   if (fromMs > nowMs)
     return error(
-      SUBJECT,
+      subject,
       `${what} is valid from ${day(fromMs)} UTC on only`,
       "look at the host's clock, or at the authority's",
     );
   const days = Math.floor((toMs - nowMs) / DAY_MS);
   const message = `${what} is valid until ${day(toMs)} UTC, ${days} more ${days === 1 ? "day" : "days"}`;
-  return days < DAYS_MIN ? warning(SUBJECT, message, RENEW) : ok(SUBJECT, message);
+  return days < DAYS_MIN ? warning(subject, message, RENEW) : ok(subject, message);
 }
 
 /** Clients look at the alternative names alone, not at the subject. */
-function nameFinding(certificate: X509Certificate, listenHost: string): Finding {
+function nameFinding(subject: string, certificate: X509Certificate, listenOption: string, listenHost: string): Finding {
   const remedy = "have it issued for every name by which clients address the service (subjectAltName)";
   const names = certificate.subjectAltName;
-  if (names === undefined) return warning(SUBJECT, "it names no host: most clients refuse it", remedy);
+  if (names === undefined) return warning(subject, "it names no host: most clients refuse it", remedy);
   const anywhere = ["0.0.0.0", "::", "127.0.0.1", "::1", "localhost"].includes(listenHost);
   const fits = isIP(listenHost) === 0 ? certificate.checkHost(listenHost) : certificate.checkIP(listenHost);
-  if (anywhere || fits !== undefined) return ok(SUBJECT, `for ${names}`);
-  return warning(SUBJECT, `for ${names}, and not for ${listenHost} (GRPC_LISTEN)`, remedy);
+  if (anywhere || fits !== undefined) return ok(subject, `for ${names}`);
+  return warning(subject, `for ${names}, and not for ${listenHost} (${listenOption})`, remedy);
 }
 
 /** The certificate of whatever listens there, in DER; undefined: nothing does, or not with TLS. */

@@ -27,3 +27,9 @@ export const error = (subject: string, message: string, remedy: string): Finding
   message,
   remedy,
 });
+
+/** Of a mistake as commands print it, which says after its last semicolon what to do. */
+export function mistakeFinding(subject: string, mistake: string): Finding {
+  const at = mistake.lastIndexOf("; ");
+  return error(subject, mistake.slice(0, at), mistake.slice(at + 2));
+}

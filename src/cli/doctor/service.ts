@@ -1,8 +1,8 @@
 // A service that runs here: is it ready, what is wrong with it, and has its spool room? Its ledger is ledger.ts's.
 
-import type { Address } from "../../config.ts";
-import { messageOf } from "../io.ts";
-import { reachable } from "../address.ts";
+import { AdminError, credentialsRemedy, isRefusal } from "../admin-error.ts";
+import { AdminPort, type Answered } from "../admin-port.ts";
+import type { AdminTarget } from "../admin-target.ts";
 import { samples } from "../ledger.ts";
 import { formatSize } from "../table.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
@@ -12,39 +12,41 @@ const TIMEOUT_MS = 3_000;
 /** From this share of its limit on a spool is worth a warning: there is still time to do something. */
 const NEARLY_FULL = 0.8;
 
-export async function checkService(adminListen: Address): Promise<Finding[]> {
+export async function checkService(target: AdminTarget): Promise<Finding[]> {
   const subject = "service";
-  if (adminListen.port === 0) return [ok(subject, "not looked for, because ADMIN_LISTEN has port 0")];
-  const address = reachable(adminListen);
-  const get = async (path: string) => {
-    const response = await fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    return { status: response.status, body: await response.text() };
-  };
-  let readiness: Awaited<ReturnType<typeof get>>;
+  if (target.address.port === 0) return [ok(subject, "not looked for, because ADMIN_LISTEN has port 0")];
+  const port = new AdminPort(target);
+  const address = port.where;
+  let readiness: Answered;
   try {
-    readiness = await get("/readyz");
+    readiness = await port.ask("/readyz", { timeoutMs: TIMEOUT_MS });
   } catch (thrown) {
-    const cause = thrown instanceof Error ? thrown.cause : undefined;
-    if ((cause as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED")
-      return [ok(subject, `none runs here: nothing listens on ${address} (ADMIN_LISTEN)`)];
-    return [
-      warning(
-        subject,
-        `${address} does not answer: ${messageOf(cause ?? thrown)}`,
-        "look at the service's log, or set ADMIN_LISTEN to its admin port",
-      ),
-    ];
+    if (!(thrown instanceof AdminError)) throw thrown;
+    const { kind, why, remedy } = thrown;
+    if (kind === "tls") return [warning(subject, `${address} cannot be asked: ${why}`, remedy)];
+    if (kind !== "absent")
+      return [
+        warning(
+          subject,
+          `${address} does not answer: ${why}`,
+          "look at the service's log, or set ADMIN_LISTEN to its admin port",
+        ),
+      ];
+    return target.named === true
+      ? [warning(subject, `nothing listens on ${address} (--admin)`, remedy)]
+      : [ok(subject, `none runs here: nothing listens on ${address} (ADMIN_LISTEN)`)];
+  }
+  if (isRefusal(readiness.status)) {
+    const { status, body } = readiness;
+    return [warning(subject, `${address} does not let in (${status}): ${body.trim()}`, credentialsRemedy(target))];
   }
   const findings = readyFindings(address, readiness);
-  const metrics = await get("/metrics").catch(() => undefined);
+  const metrics = await port.ask("/metrics", { timeoutMs: TIMEOUT_MS }).catch(() => undefined);
   if (metrics?.status === 200) findings.push(...spoolFindings(metrics.body), ...ledgerFindings(metrics.body));
   return findings;
 }
 
-function readyFindings(
-  address: string,
-  { status, body }: { readonly status: number; readonly body: string },
-): Finding[] {
+function readyFindings(address: string, { status, body }: Answered): Finding[] {
   const remedy = "look at the service's log; the findings above may say why";
   const problems = problemsOf(body);
   // A service that can take events is ready, whatever else is wrong with it.

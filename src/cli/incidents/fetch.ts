@@ -2,7 +2,8 @@
 
 import { INCIDENTS_PATH } from "../../admin/paths.ts";
 import { path } from "../../config/kinds.ts";
-import { ADMIN_NOTE, adminFlags, AdminPort } from "../admin-port.ts";
+import { AdminPort } from "../admin-port.ts";
+import { ADMIN_NOTE, adminFlags } from "../admin-target.ts";
 import { command, printMistakes } from "../command.ts";
 import { maybe } from "../flag.ts";
 import { Exit, printLines } from "../io.ts";

@@ -2,7 +2,8 @@
 
 import { integer } from "../../config/kinds.ts";
 import type { Incident } from "../../incidents/incident.ts";
-import { ADMIN_NOTE, adminFlags, AdminPort } from "../admin-port.ts";
+import { AdminPort } from "../admin-port.ts";
+import { ADMIN_NOTE, adminFlags } from "../admin-target.ts";
 import { command } from "../command.ts";
 import { toggle, withDefault } from "../flag.ts";
 import { Exit, printLines } from "../io.ts";

@@ -3,7 +3,8 @@
 import { INCIDENTS_PATH } from "../../admin/paths.ts";
 import { text } from "../../config/kinds.ts";
 import type { Incident } from "../../incidents/incident.ts";
-import { ADMIN_NOTE, adminFlags, AdminPort } from "../admin-port.ts";
+import { AdminPort } from "../admin-port.ts";
+import { ADMIN_NOTE, adminFlags } from "../admin-target.ts";
 import { command } from "../command.ts";
 import { maybe } from "../flag.ts";
 import { Exit, printLines } from "../io.ts";

@@ -2,7 +2,8 @@
 
 import { INCIDENTS_PATH } from "../../admin/paths.ts";
 import type { Incident } from "../../incidents/incident.ts";
-import { ADMIN_NOTE, adminFlags, AdminPort } from "../admin-port.ts";
+import { AdminPort } from "../admin-port.ts";
+import { ADMIN_NOTE, adminFlags } from "../admin-target.ts";
 import { command, printMistakes } from "../command.ts";
 import { toggle } from "../flag.ts";
 import { Exit, printLines } from "../io.ts";
