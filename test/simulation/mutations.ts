@@ -80,9 +80,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       {
         file: "src/ingest/accumulators.ts",
         old: `    for (const accumulator of this.#touched) this.#seal(accumulator, "flush");
-    for (const batch of this.#lingering) this.#seal(batch.accumulator, "flush");
+    for (const batch of this.#lingering.toArray()) this.#seal(batch.accumulator, "flush");
 `,
-        new: "    for (const batch of this.#lingering) batch.accumulator.seal();\n",
+        new: "    for (const batch of this.#lingering.toArray()) batch.accumulator.seal();\n",
       },
     ],
   },
@@ -187,8 +187,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: "src/ingest/session.ts",
-        old: "    this.#flow.pause();\n    this.#line.push({ bytes: Buffer.from(bytes), receivedAtMs });",
-        new: "    this.#flow.pause();\n    this.#line.push({ bytes, receivedAtMs });",
+        old: "  return Buffer.from(buffer.subarray(start, end));",
+        new: "  return buffer.subarray(start, end);",
       },
     ],
   },
