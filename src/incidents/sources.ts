@@ -2,7 +2,7 @@
 
 import type { Content } from "./bundle.ts";
 import type { Question } from "../supervisor/inspection.ts";
-import type { Cause } from "./incident.ts";
+import type { Cause, IncidentKind } from "./incident.ts";
 
 /** Each rejects with a sentence if it cannot; then the bundle tells so and goes without. */
 export interface IncidentSources {
@@ -11,8 +11,10 @@ export interface IncidentSources {
    * that one left on disk.
    */
   cpuProfile(fromMs: number, toMs: number): Promise<Uint8Array>;
-  /** The heap profile of a process, or of all, as gzipped pprof; of one that is gone the last that it left. */
+  /** The heap profile of a process as it is now, or of all, as gzipped pprof. */
   heapProfile(worker: string | undefined): Promise<Uint8Array>;
+  /** The last heap profile that a process, or all, left on disk before a time. */
+  pastHeapProfile(worker: string | undefined, toMs: number): Promise<Uint8Array>;
   /** Every process's answer by its name; what one could not say stands there as `{ problem }`. */
   inspect(question: Question): Promise<Readonly<Record<string, unknown>>>;
   /** The key metrics, one value a second. */
@@ -68,9 +70,18 @@ const log: Part = {
 /** The heap of the process that is told of, or of all; of one that ran out of memory, as it was at its limit. */
 export const HEAP = "heap.pb.gz";
 
+/** The process is gone: what runs in its place now has another heap. */
+const ENDED: ReadonlySet<IncidentKind> = new Set<IncidentKind>([
+  "crash",
+  "fatal_signal",
+  "out_of_memory",
+  "supervisor_died",
+]);
+
 const heap: Part = {
   name: HEAP,
-  take: ({ sources, cause }) => sources.heapProfile(cause.worker),
+  take: ({ sources, cause: { kind, worker, atMs } }) =>
+    ENDED.has(kind) ? sources.pastHeapProfile(worker, atMs) : sources.heapProfile(worker),
 };
 
 export const PROFILE_BEFORE = "profile-before.pb.gz";

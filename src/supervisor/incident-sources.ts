@@ -49,14 +49,11 @@ export function incidentSources(observed: Observed): IncidentSources {
       if (nowMs - toMs > NOW_MS) return await encoded(profileOf({ dir, kind: "cpu", fromMs, toMs }));
       return await encoded(profiles.take({ kind: "cpu", past: (nowMs - fromMs) / 1000 }));
     },
-    heapProfile: async (worker) => {
-      try {
-        return await encoded(profiles.take({ kind: "heap", worker }));
-      } catch {
-        const toMs = clock.now();
-        const process = worker === undefined || worker === SUPERVISOR ? worker : workerProcess(worker);
-        return await encoded(profileOf({ dir, kind: "heap", fromMs: toMs - HEAP_AGE_MAX_MS, toMs, process }));
-      }
+    heapProfile: async (worker) => await encoded(profiles.take({ kind: "heap", worker })),
+    pastHeapProfile: async (worker, toMs) => {
+      // A supervisor that died took its workers along.
+      const process = worker === undefined || worker === SUPERVISOR ? undefined : workerProcess(worker);
+      return await encoded(profileOf({ dir, kind: "heap", fromMs: toMs - HEAP_AGE_MAX_MS, toMs, process }));
     },
     inspect: async (question) =>
       Object.fromEntries(

@@ -1,6 +1,7 @@
 // The real service, whose workers come to harm on demand: SIGUSR2 to a worker does to it what FAULT says.
 //
 //   leak   takes memory until V8's heap limit ends the process
+//   loop   never comes back from a function
 //   throw  throws what nobody catches
 //   full   makes every write to disk fail with ENOSPC, from then on
 
@@ -37,9 +38,16 @@ const fs: FileSystem = {
 
 const leaked: unknown[] = [];
 
+/** Tests look for its name, and for its line. */
+function spin(): number {
+  let x = 0;
+  for (;;) for (let i = 0; i < 1e5; i++) x = (x * 31 + i) % 1_000_003; // the loop
+}
+
 function harm(): void {
   const fault = process.env["FAULT"];
   if (fault === "full") full = true;
+  else if (fault === "loop") spin();
   else if (fault === "leak") {
     for (;;) leaked.push(Array.from({ length: 1_000 }, (_, i) => ({ i, leaked: leaked.length })));
   } else throw new Error(`FAULT is ${fault}`);

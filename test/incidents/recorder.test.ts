@@ -90,7 +90,7 @@ test("an incident gets every file, the profile of the minutes before and that of
   assert.equal(incident.profile, "profile-before.pb.gz");
   assert.equal(read(all, begun.id, "profile-before.pb.gz"), `cpu ${of.atMs - 300_000} ${of.atMs}`);
   assert.equal(read(all, begun.id, "profile-after.pb.gz"), `cpu ${of.atMs} ${of.atMs + 50}`);
-  assert.equal(read(all, begun.id, "heap.pb.gz"), "heap 0");
+  assert.equal(read(all, begun.id, "heap.pb.gz"), `heap 0 ${of.atMs}`);
   assert.deepEqual(JSON.parse(read(all, begun.id, "threads.json")), { "0": "threads" });
   // The last history reaches to the end.
   assert.deepEqual(JSON.parse(read(all, begun.id, "history.json")), { fromMs: of.atMs - 300_000, toMs: of.atMs + 50 });
@@ -110,7 +110,7 @@ test("an incident gets every file, the profile of the minutes before and that of
 test("a part that fails is told, and no other is missing", async (t) => {
   const all = await setup(t, {
     sources: {
-      heapProfile: () => Promise.reject(new Error("the worker is gone")),
+      pastHeapProfile: () => Promise.reject(new Error("the worker is gone")),
       ledger: () => {
         throw new Error("no books");
       },
@@ -176,7 +176,7 @@ test("when the service ends, what is being recorded is completed at once, and sa
 });
 
 test("a recorder that dies half-way leaves a readable half, which the next start completes from what is on disk", async (t) => {
-  const all = await setup(t, { afterMs: 3_600_000, sources: { heapProfile: () => new Promise(() => {}) } });
+  const all = await setup(t, { afterMs: 3_600_000, sources: { pastHeapProfile: () => new Promise(() => {}) } });
   const of = cause();
   const { id } = (await all.recorder.begin(of))!;
   await eventually("the first files are there", () => names(all.store.get(id)!).length === EVERYTHING.length - 2);

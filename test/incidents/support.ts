@@ -16,6 +16,7 @@ export function fakeSources(changes: Partial<IncidentSources> = {}): IncidentSou
   return {
     cpuProfile: async (fromMs, toMs) => Buffer.from(`cpu ${fromMs} ${toMs}`),
     heapProfile: async (worker) => Buffer.from(`heap ${worker}`),
+    pastHeapProfile: async (worker, toMs) => Buffer.from(`heap ${worker} ${toMs}`),
     inspect: async (question) => ({ "0": question }),
     history: (fromMs, toMs) => ({ fromMs, toMs }),
     logLines: () => ['{"msg":"a line"}'],
