@@ -1,6 +1,6 @@
 // Measures one scenario and gives its row of the report.
 //
-// All targets of a row run at the same time and are loaded in turns, A B A B, within one run: what a shared machine does
+// All targets of a row run at the same time and are loaded in turns, A B B A, within one run: what a shared machine does
 // to one round it does to its pair, so the ratio of a pair holds where the absolute numbers do not. A target that is not
 // loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it.
 //
@@ -111,7 +111,9 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
   const rounds = names.map((): LoadResult[] => []);
   const workers = names.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++) {
-    for (const [i, target] of targets.entries()) {
+    // Whoever comes first in a round meets a machine that has rested: each is first in turn.
+    const order = [...targets.entries()];
+    for (const [i, target] of round % 2 === 0 ? order : order.reverse()) {
       rounds[i]!.push(await runLoad(scenario, target, stage));
       if (isService(target.name)) workers[i]!.push(...workersMegabytes(target));
     }
