@@ -49,7 +49,7 @@ function decodedTop(profile: Uint8Array, sampleType: string, ignore: string | un
   for (const { stack, values } of flatten(decode(profile))) {
     const leaf = stack[0];
     if (leaf === undefined || leaf.name === ignore) continue;
-    const row = `${leaf.name} ${leaf.file}:${leaf.line}`;
+    const row = leaf.file === "" ? leaf.name : `${leaf.name} ${leaf.file}:${leaf.line}`;
     sums.set(row, (sums.get(row) ?? 0) + (values[sampleType] ?? 0));
   }
   return [...sums].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "";
