@@ -28,7 +28,8 @@ export const SUPERVISOR_INTERVAL_MICROS = 50_000;
 
 const SLICE_MS = 10_000;
 const BUFFER_MS = 120_000;
-const HEAP_INTERVAL_BYTES = 2 * 1024 ** 2;
+/** At 2 MiB an allocating loop lost 4 % of its speed, at 8 MiB 1 %; a leak that fills a heap has dozens of samples all the same. */
+const HEAP_INTERVAL_BYTES = 8 * 1024 ** 2;
 const HEAP_STACK_DEPTH = 64;
 
 /** What was sampled between two cuts. */

@@ -23,7 +23,7 @@ export interface EventLoopSecond {
 
 const SECONDS_KEPT = 60;
 const NS = 1e9;
-const TIMER_MS = 50;
+const TIMER_MS = 100;
 
 export class EventLoopDelay {
   readonly #histogram = monitorEventLoopDelay({ samplePerIteration: true });
