@@ -95,6 +95,9 @@ export class ServiceIncidents implements IncidentState {
       watchdogTimeoutMs,
       clock,
       begin: (cause, attachments) => this.begin(cause, attachments),
+      failed: (error, worker) => {
+        log.error({ err: error, worker }, "an incident cannot be recorded");
+      },
     });
   }
 
@@ -238,10 +241,14 @@ export class ServiceIncidents implements IncidentState {
   }
 
   #track(work: Promise<unknown>): void {
-    this.#pending.add(work);
-    void work.finally(() => {
-      this.#pending.delete(work);
-    });
+    const tracked = work
+      .catch((error: unknown) => {
+        this.#log.error({ err: error }, "an incident cannot be recorded");
+      })
+      .finally(() => {
+        this.#pending.delete(tracked);
+      });
+    this.#pending.add(tracked);
   }
 
   #written(): void {

@@ -34,11 +34,15 @@ export interface SilenceOptions {
   readonly clock: Clock;
   /** Resolves when the attachments are in safety. */
   readonly begin: (cause: Cause, attachments: readonly Attachment[]) => Promise<unknown>;
+  /** Told what went wrong with looking at a worker; nobody else hears of it. */
+  readonly failed: (error: unknown, worker: string) => void;
 }
 
 export class Silence {
   readonly #options: SilenceOptions;
   readonly #watched = new Map<Slot, Watched>();
+  /** The reports' files that have been begun with: one that cannot be removed is found again and again. */
+  readonly #begun = new Set<string>();
   #looking: Promise<void> | undefined;
 
   constructor(options: SilenceOptions) {
@@ -58,7 +62,13 @@ export class Silence {
   }
 
   async #lookAtAll(): Promise<void> {
-    for (const slot of this.#options.slots) await this.#lookAt(slot);
+    for (const slot of this.#options.slots) {
+      try {
+        await this.#lookAt(slot);
+      } catch (error) {
+        this.#options.failed(error, slot.name);
+      }
+    }
   }
 
   async #lookAt(slot: Slot): Promise<void> {
@@ -71,6 +81,8 @@ export class Silence {
     if (nowMs >= watched.lookUntilMs) return;
     for (const report of await findStuckReports(join(dir, workerProcess(slot.name)), slot.name)) {
       watched.told = true;
+      if (this.#begun.has(report.path)) continue;
+      this.#begun.add(report.path);
       await begin(report.cause, report.attachments);
       await report.remove();
     }
