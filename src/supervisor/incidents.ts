@@ -119,7 +119,7 @@ export class ServiceIncidents implements IncidentState {
     await this.#marker.end().catch(() => {});
   }
 
-  /** Records an incident. Never rejects. Undefined if none began. */
+  /** Records an incident. Never rejects. Undefined if none began, or an attachment is in none; see `IncidentRecorder`. */
   async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
     if (!(await this.#isOpen(cause))) return undefined;
     return await this.#recorder.begin(cause, attachments);
@@ -194,8 +194,8 @@ export class ServiceIncidents implements IncidentState {
     const heap = await findHeapAtLimit(dir, worker, atMs - HEAP_AGE_MAX_MS, waitMs);
     if (heap !== undefined) {
       const why = `its heap reached its limit; it ended with ${cause}, ${lived}`;
-      await this.begin({ kind: "out_of_memory", worker, atMs, why }, [{ name: HEAP, content: heap.profile }]);
-      await heap.remove();
+      const atLimit: Cause = { kind: "out_of_memory", worker, atMs, why };
+      if ((await this.begin(atLimit, [{ name: HEAP, content: heap.profile }])) !== undefined) await heap.remove();
       return;
     }
     const kills = await kernelKills();
@@ -230,13 +230,13 @@ export class ServiceIncidents implements IncidentState {
     if (heap !== undefined && heap.atMs < this.#run.startedAtMs) {
       const why = "its heap reached its limit in an earlier run";
       const cause: Cause = { kind: "out_of_memory", worker, atMs: Math.round(heap.atMs), why };
-      await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
-      await heap.remove();
+      const kept = await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
+      if (kept !== undefined) await heap.remove();
     }
     for (const report of await findStuckReports(dir, worker)) {
       if (report.cause.atMs >= this.#run.startedAtMs) continue;
-      await this.#recorder.past(report.cause, report.attachments);
-      await report.remove();
+      const kept = await this.#recorder.past(report.cause, report.attachments);
+      if (kept !== undefined) await report.remove();
     }
   }
 

@@ -32,7 +32,7 @@ export interface SilenceOptions {
   readonly dir: string;
   readonly watchdogTimeoutMs: number;
   readonly clock: Clock;
-  /** Resolves when the attachments are in safety. */
+  /** Resolves when the attachments are in safety; with undefined if they are not. */
   readonly begin: (cause: Cause, attachments: readonly Attachment[]) => Promise<unknown>;
   /** Told what went wrong with looking at a worker; nobody else hears of it. */
   readonly failed: (error: unknown, worker: string) => void;
@@ -41,7 +41,7 @@ export interface SilenceOptions {
 export class Silence {
   readonly #options: SilenceOptions;
   readonly #watched = new Map<Slot, Watched>();
-  /** The reports' files that have been begun with: one that cannot be removed is found again and again. */
+  /** The reports' files that have been begun with: one that is in no bundle, or cannot be removed, is left to the next start. */
   readonly #begun = new Set<string>();
   #looking: Promise<void> | undefined;
 
@@ -83,8 +83,7 @@ export class Silence {
       watched.told = true;
       if (this.#begun.has(report.path)) continue;
       this.#begun.add(report.path);
-      await begin(report.cause, report.attachments);
-      await report.remove();
+      if ((await begin(report.cause, report.attachments)) !== undefined) await report.remove();
     }
     if (watched.told || silentMs <= watchdogTimeoutMs + REPORT_MS) return;
     watched.told = true;

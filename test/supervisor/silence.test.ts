@@ -97,3 +97,13 @@ test("what is no report of a stuck thread is told from one", () => {
   ])
     assert.equal(isStuckReport(no), false, JSON.stringify(no));
 });
+
+test("a report that is in no bundle stays on disk, and is begun with once", async (t) => {
+  let begun = 0;
+  const all = setup(t, { begin: async () => void begun++ });
+  const path = all.file("0", REPORT);
+  await look(all);
+  await look(all);
+  assert.equal(begun, 1);
+  assert.ok(existsSync(path));
+});
