@@ -16,6 +16,8 @@ export interface IncidentStoreOptions {
   readonly dir: string;
   readonly countMax: number;
   readonly bytesMax: number;
+  /** Told of a directory that cannot be read or removed; it counts for nothing until the next start. */
+  readonly unusable?: (id: string, error: unknown) => void;
 }
 
 /** How many incidents of one kind and worker may happen in one millisecond. */
@@ -23,21 +25,27 @@ const ATTEMPTS_MAX = 100;
 
 export class IncidentStore {
   readonly #options: IncidentStoreOptions;
+  readonly #unusable: (id: string, error: unknown) => void;
   readonly #bundles = new Map<string, Bundle>();
   /** Making room is one at a time, or two would put out more than need be. */
   #tidying: Promise<void> = Promise.resolve();
 
   constructor(options: IncidentStoreOptions) {
     this.#options = options;
+    this.#unusable = options.unusable ?? (() => {});
   }
 
-  /** Takes up what earlier runs left, and makes the directory. */
+  /** Takes up what earlier runs left, and makes the directory. May be called again after it has failed. */
   async open(): Promise<void> {
     const { dir } = this.#options;
     await nodeFileSystem.makeDirectory(dir);
     for (const id of (await readdir(dir)).filter(isIncidentId).sort()) {
-      const bundle = await Bundle.open(dir, id);
-      if (bundle !== undefined) this.#bundles.set(id, bundle);
+      try {
+        const bundle = await Bundle.open(dir, id);
+        if (bundle !== undefined) this.#bundles.set(id, bundle);
+      } catch (error) {
+        this.#unusable(id, error);
+      }
     }
     await this.#makeRoom(0);
   }
@@ -110,7 +118,9 @@ export class IncidentStore {
         const bundle = this.#bundles.get(id)!;
         if (bundle.incident.state === "recording") continue;
         this.#bundles.delete(id);
-        await bundle.remove();
+        await bundle.remove().catch((error: unknown) => {
+          this.#unusable(id, error);
+        });
       }
     });
     this.#tidying = room.catch(() => {});

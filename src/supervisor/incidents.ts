@@ -6,8 +6,8 @@
 //   somebody asks ------------------------------------|
 //   the run before this one ended badly --------------'
 //
-// Invariants: nothing here stops the service: a directory that cannot be used is logged when there is an incident to record, and
-// that incident is lost. What a dying process left is removed only when it is in a bundle. Of two services with one DATA_DIR only
+// Invariants: nothing here stops the service: that the directory cannot be used is logged and told by the readiness, tried again
+// at the next incident, and if it still cannot be used, that incident is lost. What a dying process left is removed only when it is in a bundle. Of two services with one DATA_DIR only
 // the first records.
 
 import { readdir } from "node:fs/promises";
@@ -64,6 +64,10 @@ export class ServiceIncidents implements IncidentState {
   readonly #pending = new Set<Promise<unknown>>();
   /** Rejects if nothing can be recorded. */
   #opened: Promise<unknown> = Promise.resolve();
+  #problem: string | undefined;
+  /** Another service has the directory, and for as long as it runs: there is no use in trying again. */
+  #isOfAnother = false;
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #kernelKills = 0;
 
@@ -72,7 +76,14 @@ export class ServiceIncidents implements IncidentState {
     this.#dir = join(dataDir, "incidents");
     this.#profilesDir = profilesDirectory(dataDir);
     this.#run = { pid: process.pid, startedAtMs: clock.now(), version };
-    this.#store = new IncidentStore({ dir: this.#dir, countMax, bytesMax });
+    this.#store = new IncidentStore({
+      dir: this.#dir,
+      countMax,
+      bytesMax,
+      unusable: (incident, error) => {
+        log.warn({ err: error, incident }, "an incident's directory cannot be used");
+      },
+    });
     this.#marker = new RunMarker(this.#dir, clock);
     this.#metrics = metrics;
     this.#log = log;
@@ -108,8 +119,14 @@ export class ServiceIncidents implements IncidentState {
     this.#track(this.#afterOpen(opened));
   }
 
+  /** Why nothing can be recorded: one sentence, or none. */
+  get problems(): readonly string[] {
+    return this.#problem === undefined ? [] : [this.#problem];
+  }
+
   /** Completes what is being recorded. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#timer);
     await this.#silence.idle();
     const ended = this.#recorder.stop();
@@ -151,18 +168,35 @@ export class ServiceIncidents implements IncidentState {
   }
 
   async #afterOpen(opened: Promise<PastRun | undefined>): Promise<void> {
+    let past: PastRun | undefined;
     try {
-      const past = await opened;
-      this.#timer = setInterval(() => {
-        this.#silence.look();
-      }, LOOK_MS).unref();
+      past = await opened;
+    } catch (error) {
+      this.#problem = `incidents cannot be recorded: ${error instanceof Error ? error.message : String(error)}`;
+      this.#log.warn({ err: error }, "incidents cannot be recorded");
+    }
+    // Silences are looked for whether it is open or not: each is an occasion to open it.
+    if (this.#isStopped || this.#isOfAnother) return;
+    this.#timer ??= setInterval(() => {
+      this.#silence.look();
+    }, LOOK_MS).unref();
+    if (this.#problem !== undefined) return;
+    try {
       await this.#recover(past);
     } catch (error) {
-      this.#log.debug({ err: error }, "earlier incidents cannot be taken up");
+      this.#log.warn({ err: error }, "earlier incidents cannot be taken up");
     }
   }
 
   async #isOpen({ kind, worker, why }: Cause): Promise<boolean> {
+    const opened = this.#opened;
+    const isOpen = await opened.then(
+      () => true,
+      () => false,
+    );
+    if (isOpen) return true;
+    // Of several incidents at a time one tries again, and all wait for it.
+    if (this.#opened === opened && !this.#isOfAnother && !this.#isStopped) this.start();
     try {
       await this.#opened;
       return true;
@@ -174,10 +208,18 @@ export class ServiceIncidents implements IncidentState {
 
   async #open(): Promise<PastRun | undefined> {
     await this.#store.open();
-    if (!(await this.#marker.lock())) throw new Error(`another service records incidents in ${this.#dir}`);
+    if (!(await this.#marker.lock())) {
+      this.#isOfAnother = true;
+      throw new Error(`another service records incidents in ${this.#dir}`);
+    }
     this.#kernelKills = await kernelKills();
     const past = await this.#marker.past();
-    await this.#marker.begin(this.#run);
+    try {
+      await this.#marker.begin(this.#run);
+    } catch (error) {
+      this.#log.warn({ err: error }, "the next start may not see it if this run ends badly");
+    }
+    this.#problem = undefined;
     this.#written();
     return past;
   }

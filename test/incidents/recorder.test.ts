@@ -182,8 +182,10 @@ test("a recorder that dies half-way leaves a readable half, which the next start
   const all = await setup(t, { afterMs: 3_600_000, sources: { pastHeapProfile: () => new Promise(() => {}) } });
   const of = cause();
   const { id } = (await all.recorder.begin(of))!;
-  await eventually("the first files are there", () => names(all.store.get(id)!).length === EVERYTHING.length - 2);
-  const half = JSON.parse(read(all, id, "incident.json")) as Incident;
+  const half = await eventually("the first files are there", () => {
+    const onDisk = JSON.parse(read(all, id, "incident.json")) as Incident;
+    return names(onDisk).length === EVERYTHING.length - 2 && onDisk;
+  });
   assert.equal(half.state, "recording");
 
   const next = await setup(t, { dir: all.dir });

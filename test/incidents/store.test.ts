@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -151,4 +152,26 @@ test("the archive is a gzipped tar of one folder with every file", async (t) => 
   assert.deepEqual(listed, [`${incident.id}/heap.pb.gz`, `${incident.id}/incident.json`]);
   const told = execFileSync("tar", ["xzOf", path, `${incident.id}/incident.json`], { encoding: "utf8" });
   assert.deepEqual(JSON.parse(told), incident);
+});
+
+test("odd entries in one incident cost neither it nor the others", async (t) => {
+  const dir = directory(t);
+  const before = await openStore(dir);
+  const odd = await recorded(before, AT_MS);
+  await recorded(before, AT_MS + 1);
+  symlinkSync(join(dir, "nowhere"), join(odd.dir, "threads.json"));
+  mkdirSync(join(odd.dir, "state.json"));
+  mkdirSync(join(odd.dir, "x.tmp", "y"), { recursive: true });
+  const after = await openStore(dir);
+  assert.deepEqual(after.list(), before.list());
+  assert.equal(existsSync(join(odd.dir, "x.tmp")), false);
+});
+
+test("an incident that cannot begin leaves no directory", async (t) => {
+  const dir = directory(t);
+  const store = await openStore(dir);
+  const why = { toJSON: () => assert.fail("no") } as unknown as string;
+  await assert.rejects(store.create(cause({ why })));
+  assert.deepEqual(readdirSync(dir), []);
+  assert.deepEqual(store.list(), []);
 });
