@@ -330,7 +330,7 @@ export const OPTIONS = {
     "INCIDENTS_MAX",
     integer(1, 10_000),
     "20",
-    "The incidents that are kept in DATA_DIR/incidents; one more puts the oldest out.",
+    "The incidents that are kept in DATA_DIR/incidents; one more puts one out, repeats of a kind and worker first.",
   ),
   incidentsBytesMax: option(
     "INCIDENTS_BYTES_MAX",

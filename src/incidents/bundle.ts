@@ -36,15 +36,23 @@ export class Bundle {
     this.#incident = incident;
   }
 
-  /** Makes the directory; rejects with EEXIST if it is there. */
+  /** Makes the directory; rejects with EEXIST if it is there. Leaves none if it rejects. */
   static async create(parent: string, incident: Incident): Promise<Bundle> {
     const bundle = new Bundle(join(parent, incident.id), incident);
     await mkdir(bundle.dir, { mode: 0o700 });
-    await bundle.update({});
+    try {
+      await bundle.update({});
+    } catch (error) {
+      await bundle.remove().catch(() => {});
+      throw error;
+    }
     return bundle;
   }
 
-  /** Undefined if the directory holds no incident. Files that were being written when their writer died are removed. */
+  /**
+   * Undefined if the directory holds no incident. Files that were being written when their writer died are removed; what is no
+   * file is passed over.
+   */
   static async open(parent: string, id: string): Promise<Bundle | undefined> {
     const dir = join(parent, id);
     const description = await readIfThere(join(dir, DESCRIPTION));
@@ -52,8 +60,11 @@ export class Bundle {
     if (incident?.id !== id) return undefined;
     const files: BundleFile[] = [];
     for (const name of (await readdir(dir)).sort()) {
-      if (name.endsWith(TEMPORARY)) await rm(join(dir, name), { force: true });
-      else if (isFileName(name)) files.push({ name, bytes: (await stat(join(dir, name))).size });
+      const path = join(dir, name);
+      if (name.endsWith(TEMPORARY)) await rm(path, { force: true, recursive: true }).catch(() => {});
+      if (!isFileName(name)) continue;
+      const stats = await stat(path).catch(() => undefined);
+      if (stats?.isFile() === true) files.push({ name, bytes: stats.size });
     }
     const bundle = new Bundle(dir, { ...incident, files });
     bundle.#descriptionBytes = Buffer.byteLength(description!);

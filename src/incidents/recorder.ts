@@ -4,11 +4,13 @@
 // Rejected: recording only once the incident is understood, or over. Whoever records may be the next to die, so every file is on
 // disk as soon as it is there, and the next start completes what is left half done.
 //
-// Invariants: one incident at a time of a kind and worker; a second cause of the same is noted in the first. Never more than
-// CAPTURES_MAX at a time; what comes on top is noted in the one that began last. A part that fails or takes too long is told in
-// the bundle and delays no other for longer than its limit.
+// Invariants: one incident at a time of a kind and worker; a second cause of the same is noted in the first, and what came with
+// it is added there. A trigger, or somebody who asks, begins none on top of CAPTURES_MAX: that is noted in the one that began
+// last. The end of a process always has its own, or what it left would be lost. A part that fails, or is not had within its
+// limit, is told in the bundle. Writing has no limit: on a disk that hangs, so does the bundle.
 
 import type { Clock } from "../clock.ts";
+import { TRIGGER_KINDS } from "../config/triggers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Bundle } from "./bundle.ts";
 import { ALL_PROCESSES, type Cause, type Incident, type IncidentKind } from "./incident.ts";
@@ -32,6 +34,8 @@ const BEFORE_MS = 5 * 60_000;
 /** How long after it they end. */
 const AFTER_MS = 30_000;
 const CAPTURES_MAX = 3;
+/** What lasts or comes again, so that a note will do when many come at once. */
+const MAY_BE_NOTED: ReadonlySet<IncidentKind> = new Set<IncidentKind>([...TRIGGER_KINDS, "forced"]);
 /** A storm of causes shall not make a bundle of nothing but notes. */
 const NOTES_MAX = 50;
 /** What one part may take; asking a process, whose answers have their own limit, is the longest. */
@@ -56,6 +60,10 @@ interface Recording {
   readonly notes: Cause[];
   /** Undefined until its directory is there. */
   bundle: Bundle | undefined;
+  /** Settles when its directory is there, or cannot be. */
+  readonly created: Promise<void>;
+  /** What came with the causes noted in it is written one after the other; never rejects. */
+  attaching: Promise<void>;
   done: Promise<void>;
 }
 
@@ -88,7 +96,8 @@ export class IncidentRecorder {
   /**
    * Begins to record an incident. Never rejects: what goes wrong is logged.
    * @param attachments files that go into the bundle as they are.
-   * @returns the incident as soon as these are in its directory; undefined if it was noted in another one, or could not begin.
+   * @returns the incident that has all of these, as soon as they are in its directory. Undefined if one is in none, if there
+   * were none and the cause was noted in another incident, or if no incident could begin.
    */
   async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
     return await this.#begin(cause, attachments, async (bundle) => {
@@ -136,15 +145,20 @@ export class IncidentRecorder {
     record: (bundle: Bundle) => Promise<void>,
   ): Promise<Incident | undefined> {
     const key = `${cause.kind}-${cause.worker ?? ALL_PROCESSES}`;
-    const other = this.#recordings.get(key) ?? this.#lastOfTooMany();
-    if (other !== undefined) {
-      await this.#note(other, cause);
-      return undefined;
-    }
+    const other = this.#recordings.get(key) ?? (MAY_BE_NOTED.has(cause.kind) ? this.#lastOfTooMany() : undefined);
+    if (other !== undefined) return await this.#note(other, cause, attachments);
     const begun = Promise.withResolvers<Incident | undefined>();
-    const recording: Recording = { key, notes: [], bundle: undefined, done: Promise.resolve() };
+    const created = Promise.withResolvers<void>();
+    const recording: Recording = {
+      key,
+      notes: [],
+      bundle: undefined,
+      created: created.promise,
+      attaching: Promise.resolve(),
+      done: Promise.resolve(),
+    };
     this.#recordings.set(key, recording);
-    recording.done = this.#run(recording, cause, attachments, record, begun.resolve);
+    recording.done = this.#run(recording, cause, attachments, record, created.resolve, begun.resolve);
     return await begun.promise;
   }
 
@@ -153,6 +167,7 @@ export class IncidentRecorder {
     cause: Cause,
     attachments: readonly Attachment[],
     record: (bundle: Bundle) => Promise<void>,
+    created: () => void,
     begun: (incident: Incident | undefined) => void,
   ): Promise<void> {
     const { kind, worker, why } = cause;
@@ -161,18 +176,30 @@ export class IncidentRecorder {
       recording.bundle = bundle;
       this.#counted(kind);
       this.#log.warn({ incident: bundle.incident.id, kind, worker, reason: why }, "an incident is recorded");
-      for (const { name, content } of attachments)
-        await this.#part(bundle, { name, take: () => Promise.resolve(content) }, undefined);
-      begun(bundle.incident);
+      const hasAll = await this.#attach(bundle, attachments);
+      created();
+      begun(hasAll ? bundle.incident : undefined);
       await this.#saveNotes(recording);
       await record(bundle);
+      await recording.attaching;
       await this.#complete(bundle);
     } catch (error) {
       this.#log.error({ err: error, kind, worker, reason: why }, "an incident cannot be recorded");
+      // Nothing is added to it any more, so it may be put out like any other.
+      await recording.bundle?.update({ state: "complete" }).catch(() => {});
     } finally {
       this.#recordings.delete(recording.key);
+      created();
       begun(undefined);
     }
+  }
+
+  /** Whether all are in the bundle now. */
+  async #attach(bundle: Bundle, attachments: readonly Attachment[]): Promise<boolean> {
+    let hasAll = true;
+    for (const { name, content } of attachments)
+      if (!(await this.#part(bundle, { name, take: () => Promise.resolve(content) }, undefined))) hasAll = false;
+    return hasAll;
   }
 
   async #record(bundle: Bundle, cause: Cause): Promise<void> {
@@ -195,14 +222,17 @@ export class IncidentRecorder {
     await Promise.all(parts.filter(({ name }) => !present.has(name)).map((part) => this.#part(bundle, part, scene)));
   }
 
-  async #part(bundle: Bundle, { name, take }: Part, scene: Scene | undefined): Promise<void> {
+  /** Whether the bundle has it now. */
+  async #part(bundle: Bundle, { name, take }: Part, scene: Scene | undefined): Promise<boolean> {
     try {
       const content = await this.#inTime(async () => await take(scene as Scene));
-      if (content === undefined) return;
+      if (content === undefined) return false;
       await this.#store.write(bundle, name, content);
       this.#written();
+      return true;
     } catch (error) {
       await bundle.problem(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
     }
   }
 
@@ -234,10 +264,25 @@ export class IncidentRecorder {
     return this.#recordings.size < CAPTURES_MAX ? undefined : [...this.#recordings.values()].at(-1);
   }
 
-  async #note(recording: Recording, cause: Cause): Promise<void> {
-    if (recording.notes.length >= NOTES_MAX) return;
+  async #note(recording: Recording, cause: Cause, attachments: readonly Attachment[]): Promise<Incident | undefined> {
+    if (recording.notes.length >= NOTES_MAX) return undefined;
     recording.notes.push(cause);
     await this.#saveNotes(recording);
+    if (attachments.length === 0) return undefined;
+    const attached = this.#attachLater(recording, attachments);
+    recording.attaching = attached.then(
+      () => {},
+      () => {},
+    );
+    return await attached.catch(() => undefined);
+  }
+
+  async #attachLater(recording: Recording, attachments: readonly Attachment[]): Promise<Incident | undefined> {
+    await Promise.all([recording.created, recording.attaching]);
+    const { bundle } = recording;
+    if (bundle === undefined) return undefined;
+    const named = attachments.map(({ name, content }) => ({ name: freeName(bundle.incident, name), content }));
+    return (await this.#attach(bundle, named)) ? bundle.incident : undefined;
   }
 
   async #saveNotes({ bundle, notes }: Recording): Promise<void> {
@@ -264,9 +309,23 @@ export class IncidentRecorder {
   }
 }
 
+function hasFile({ files }: Incident, name: string): boolean {
+  return files.some((file) => file.name === name);
+}
+
+/** `heap-2.pb.gz`, or the next that is not taken: `heap.pb.gz` itself may be about to be written. */
+function freeName(incident: Incident, name: string): string {
+  const dot = name.indexOf(".");
+  for (let i = 2; ; i++) {
+    const free = `${name.slice(0, dot)}-${i}${name.slice(dot)}`;
+    if (!hasFile(incident, free)) return free;
+  }
+}
+
 /** The profile to look at first: what shows the guilty one most clearly. */
-function firstProfile({ kind, files }: Incident): string | undefined {
+function firstProfile(incident: Incident): string | undefined {
+  const { kind } = incident;
   const aboutMemory = kind === "out_of_memory" || kind === "heap" || kind === "rss";
   const wanted = [...(aboutMemory ? [HEAP] : [PROFILE_STUCK]), PROFILE_BEFORE, PROFILE_AFTER];
-  return wanted.find((name) => files.some((file) => file.name === name));
+  return wanted.find((name) => hasFile(incident, name));
 }

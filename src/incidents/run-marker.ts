@@ -28,6 +28,7 @@ export class RunMarker {
   readonly #clock: Clock;
   #lock: FileLock | undefined;
   #timer: Timer | undefined;
+  #isWritten = false;
 
   /** @param dir exists. */
   constructor(dir: string, clock: Clock) {
@@ -36,9 +37,9 @@ export class RunMarker {
     this.#clock = clock;
   }
 
-  /** False if another service runs here. */
+  /** False if another service runs here. May be called again. */
   async lock(): Promise<boolean> {
-    this.#lock = await nodeFileSystem.lock(this.#lockPath);
+    this.#lock ??= await nodeFileSystem.lock(this.#lockPath);
     return this.#lock !== undefined;
   }
 
@@ -54,9 +55,10 @@ export class RunMarker {
     }
   }
 
+  /** Rejects if the disk takes nothing; it is tried again then at each renewal. */
   async begin(run: Run): Promise<void> {
-    await writeFile(this.#path, `${JSON.stringify(run)}\n`, { mode: 0o600 });
-    this.#renewLater();
+    this.#renewLater(run);
+    await this.#write(run);
   }
 
   /** This run ended as it should. */
@@ -70,11 +72,17 @@ export class RunMarker {
     this.#lock = undefined;
   }
 
-  #renewLater(): void {
+  async #write(run: Run): Promise<void> {
+    await writeFile(this.#path, `${JSON.stringify(run)}\n`, { mode: 0o600 });
+    this.#isWritten = true;
+  }
+
+  #renewLater(run: Run): void {
     this.#timer = this.#clock.setTimeout(() => {
       const now = this.#clock.now() / 1000;
-      void utimes(this.#path, now, now).catch(() => {});
-      this.#renewLater();
+      const renewed = this.#isWritten ? utimes(this.#path, now, now) : this.#write(run);
+      void renewed.catch(() => {});
+      this.#renewLater(run);
     }, RENEW_MS);
     this.#timer.unref?.();
   }

@@ -14,7 +14,9 @@ const gzipAsync = promisify(gzip);
 export interface FoundReport {
   readonly cause: Cause;
   readonly attachments: readonly Attachment[];
-  /** Removes the file; whoever has the content in safety calls it. */
+  /** The file, by which a report that could not be removed is known again. */
+  readonly path: string;
+  /** Removes the file, if that is possible; whoever has the content in safety calls it. */
   remove(): Promise<void>;
 }
 
@@ -26,18 +28,19 @@ export async function findStuckReports(dir: string, worker: string): Promise<Fou
   const found: FoundReport[] = [];
   for (const name of names.sort()) {
     const path = join(dir, name);
-    const remove = () => rm(path, { force: true });
-    const report = await read(path);
+    const remove = () => rm(path, { force: true }).catch(() => {});
+    const report = await read(path, worker);
     if (report === undefined) await remove();
-    else found.push({ cause: causeOf(report, worker), attachments: await attachmentsOf(report, worker), remove });
+    else found.push({ ...report, path, remove });
   }
   return found;
 }
 
-async function read(path: string): Promise<StuckReport | undefined> {
+async function read(path: string, worker: string): Promise<Pick<FoundReport, "cause" | "attachments"> | undefined> {
   try {
     const value: unknown = JSON.parse(await readFile(path, "utf8"));
-    return isStuckReport(value) ? value : undefined;
+    if (!isStuckReport(value)) return undefined;
+    return { cause: causeOf(value, worker), attachments: await attachmentsOf(value, worker) };
   } catch {
     return undefined;
   }

@@ -33,7 +33,7 @@ export interface HeapAtLimit {
   readonly atMs: number;
   /** Gzipped pprof; samples carry the label `worker`. */
   readonly profile: Uint8Array;
-  /** Removes the file; whoever has the profile in safety calls it. */
+  /** Removes the file, if that is possible; whoever has the profile in safety calls it. */
   remove(): Promise<void>;
 }
 
@@ -52,20 +52,29 @@ export async function findHeapAtLimit(
   const folder = join(dir, FOLDER);
   for (;;) {
     const names = await readdir(folder).catch(() => []);
-    const files = await Promise.all(
-      names.map(async (name) => ({ path: join(folder, name), atMs: (await stat(join(folder, name))).mtimeMs })),
-    );
-    files.sort((a, b) => b.atMs - a.atMs);
+    const found = await Promise.all(names.map((name) => fileAt(join(folder, name))));
+    const files = found.filter((file) => file !== undefined).sort((a, b) => b.atMs - a.atMs);
     const [newest, ...older] = files;
-    for (const { path } of older) await rm(path, { force: true });
-    if (newest !== undefined && newest.atMs < afterMs) await rm(newest.path, { force: true });
+    for (const { path } of older) await removeIfPossible(path);
+    if (newest !== undefined && newest.atMs < afterMs) await removeIfPossible(newest.path);
     if (newest !== undefined && newest.atMs >= afterMs) {
       const profile = await read(newest.path, worker, newest.atMs).catch(() => undefined);
-      if (profile !== undefined) return { atMs: newest.atMs, profile, remove: () => rm(newest.path, { force: true }) };
+      if (profile !== undefined) return { atMs: newest.atMs, profile, remove: () => removeIfPossible(newest.path) };
     }
     if (performance.now() >= endMs) return undefined;
     await setTimeout(LOOK_MS);
   }
+}
+
+/** Undefined if it is gone by now, or is no file. */
+async function fileAt(path: string): Promise<{ readonly path: string; readonly atMs: number } | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats?.isFile() === true ? { path, atMs: stats.mtimeMs } : undefined;
+}
+
+/** A disk that takes no changes must not cost the incident. */
+async function removeIfPossible(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => {});
 }
 
 /** Rejects if the file is not whole: it may still be arriving. */

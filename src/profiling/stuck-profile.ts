@@ -5,7 +5,12 @@ import { Profile, StringTable, type FunctionInput, type LocationInput, type Samp
 import type { StuckFrame, StuckReport } from "./stuck-report.ts";
 
 function fileOf(url: string): string {
-  return url.startsWith("file:") ? fileURLToPath(url) : url;
+  if (!url.startsWith("file:")) return url;
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return url;
+  }
 }
 
 const nameOf = ({ name }: StuckFrame) => (name === "" ? "(anonymous)" : name);

@@ -1,7 +1,8 @@
 // What the watchdog saw of a main thread that did not come back: a file that its thread writes, and that the supervisor reads.
 //
 // Names, files and lines only: what the functions were given is never looked at.
-//// This file imports nothing, because the thread loads it.
+//
+// This file imports nothing, because the thread loads it.
 
 export interface StuckFrame {
   readonly name: string;
@@ -32,7 +33,21 @@ export const STUCK_FILE_PREFIX = "stuck-";
 export function isStuckReport(value: unknown): value is StuckReport {
   if (typeof value !== "object" || value === null) return false;
   const { atMs, stuckMs, intervalMs, stacks } = value as Partial<Record<keyof StuckReport, unknown>>;
-  return (
-    typeof atMs === "number" && typeof stuckMs === "number" && typeof intervalMs === "number" && Array.isArray(stacks)
-  );
+  return [atMs, stuckMs, intervalMs].every(isCount) && Array.isArray(stacks) && stacks.every(isStack);
+}
+
+function isStack(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { frames, count } = value as Readonly<Record<string, unknown>>;
+  return isCount(count) && Array.isArray(frames) && frames.every(isFrame);
+}
+
+function isFrame(value: unknown): value is StuckFrame {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, url, line, startLine } = value as Partial<Record<keyof StuckFrame, unknown>>;
+  return typeof name === "string" && typeof url === "string" && isCount(line) && isCount(startLine);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }

@@ -6,8 +6,8 @@
 //   somebody asks ------------------------------------|
 //   the run before this one ended badly --------------'
 //
-// Invariants: nothing here stops the service: a directory that cannot be used is logged when there is an incident to record, and
-// that incident is lost. What a dying process left is removed only when it is in a bundle. Of two services with one DATA_DIR only
+// Invariants: nothing here stops the service: that the directory cannot be used is logged and told by the readiness, tried again
+// at the next incident, and if it still cannot be used, that incident is lost. What a dying process left is removed only when it is in a bundle. Of two services with one DATA_DIR only
 // the first records.
 
 import { readdir } from "node:fs/promises";
@@ -64,6 +64,10 @@ export class ServiceIncidents implements IncidentState {
   readonly #pending = new Set<Promise<unknown>>();
   /** Rejects if nothing can be recorded. */
   #opened: Promise<unknown> = Promise.resolve();
+  #problem: string | undefined;
+  /** Another service has the directory, and for as long as it runs: there is no use in trying again. */
+  #isOfAnother = false;
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #kernelKills = 0;
 
@@ -72,7 +76,14 @@ export class ServiceIncidents implements IncidentState {
     this.#dir = join(dataDir, "incidents");
     this.#profilesDir = profilesDirectory(dataDir);
     this.#run = { pid: process.pid, startedAtMs: clock.now(), version };
-    this.#store = new IncidentStore({ dir: this.#dir, countMax, bytesMax });
+    this.#store = new IncidentStore({
+      dir: this.#dir,
+      countMax,
+      bytesMax,
+      unusable: (incident, error) => {
+        log.warn({ err: error, incident }, "an incident's directory cannot be used");
+      },
+    });
     this.#marker = new RunMarker(this.#dir, clock);
     this.#metrics = metrics;
     this.#log = log;
@@ -95,6 +106,9 @@ export class ServiceIncidents implements IncidentState {
       watchdogTimeoutMs,
       clock,
       begin: (cause, attachments) => this.begin(cause, attachments),
+      failed: (error, worker) => {
+        log.error({ err: error, worker }, "an incident cannot be recorded");
+      },
     });
   }
 
@@ -105,8 +119,14 @@ export class ServiceIncidents implements IncidentState {
     this.#track(this.#afterOpen(opened));
   }
 
+  /** Why nothing can be recorded: one sentence, or none. */
+  get problems(): readonly string[] {
+    return this.#problem === undefined ? [] : [this.#problem];
+  }
+
   /** Completes what is being recorded. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#timer);
     await this.#silence.idle();
     const ended = this.#recorder.stop();
@@ -116,7 +136,7 @@ export class ServiceIncidents implements IncidentState {
     await this.#marker.end().catch(() => {});
   }
 
-  /** Records an incident. Never rejects. Undefined if none began. */
+  /** Records an incident. Never rejects. Undefined if none began, or an attachment is in none; see `IncidentRecorder`. */
   async begin(cause: Cause, attachments: readonly Attachment[] = []): Promise<Incident | undefined> {
     if (!(await this.#isOpen(cause))) return undefined;
     return await this.#recorder.begin(cause, attachments);
@@ -148,18 +168,35 @@ export class ServiceIncidents implements IncidentState {
   }
 
   async #afterOpen(opened: Promise<PastRun | undefined>): Promise<void> {
+    let past: PastRun | undefined;
     try {
-      const past = await opened;
-      this.#timer = setInterval(() => {
-        this.#silence.look();
-      }, LOOK_MS).unref();
+      past = await opened;
+    } catch (error) {
+      this.#problem = `incidents cannot be recorded: ${error instanceof Error ? error.message : String(error)}`;
+      this.#log.warn({ err: error }, "incidents cannot be recorded");
+    }
+    // Silences are looked for whether it is open or not: each is an occasion to open it.
+    if (this.#isStopped || this.#isOfAnother) return;
+    this.#timer ??= setInterval(() => {
+      this.#silence.look();
+    }, LOOK_MS).unref();
+    if (this.#problem !== undefined) return;
+    try {
       await this.#recover(past);
     } catch (error) {
-      this.#log.debug({ err: error }, "earlier incidents cannot be taken up");
+      this.#log.warn({ err: error }, "earlier incidents cannot be taken up");
     }
   }
 
   async #isOpen({ kind, worker, why }: Cause): Promise<boolean> {
+    const opened = this.#opened;
+    const isOpen = await opened.then(
+      () => true,
+      () => false,
+    );
+    if (isOpen) return true;
+    // Of several incidents at a time one tries again, and all wait for it.
+    if (this.#opened === opened && !this.#isOfAnother && !this.#isStopped) this.start();
     try {
       await this.#opened;
       return true;
@@ -171,10 +208,18 @@ export class ServiceIncidents implements IncidentState {
 
   async #open(): Promise<PastRun | undefined> {
     await this.#store.open();
-    if (!(await this.#marker.lock())) throw new Error(`another service records incidents in ${this.#dir}`);
+    if (!(await this.#marker.lock())) {
+      this.#isOfAnother = true;
+      throw new Error(`another service records incidents in ${this.#dir}`);
+    }
     this.#kernelKills = await kernelKills();
     const past = await this.#marker.past();
-    await this.#marker.begin(this.#run);
+    try {
+      await this.#marker.begin(this.#run);
+    } catch (error) {
+      this.#log.warn({ err: error }, "the next start may not see it if this run ends badly");
+    }
+    this.#problem = undefined;
     this.#written();
     return past;
   }
@@ -191,8 +236,8 @@ export class ServiceIncidents implements IncidentState {
     const heap = await findHeapAtLimit(dir, worker, atMs - HEAP_AGE_MAX_MS, waitMs);
     if (heap !== undefined) {
       const why = `its heap reached its limit; it ended with ${cause}, ${lived}`;
-      await this.begin({ kind: "out_of_memory", worker, atMs, why }, [{ name: HEAP, content: heap.profile }]);
-      await heap.remove();
+      const atLimit: Cause = { kind: "out_of_memory", worker, atMs, why };
+      if ((await this.begin(atLimit, [{ name: HEAP, content: heap.profile }])) !== undefined) await heap.remove();
       return;
     }
     const kills = await kernelKills();
@@ -227,21 +272,25 @@ export class ServiceIncidents implements IncidentState {
     if (heap !== undefined && heap.atMs < this.#run.startedAtMs) {
       const why = "its heap reached its limit in an earlier run";
       const cause: Cause = { kind: "out_of_memory", worker, atMs: Math.round(heap.atMs), why };
-      await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
-      await heap.remove();
+      const kept = await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
+      if (kept !== undefined) await heap.remove();
     }
     for (const report of await findStuckReports(dir, worker)) {
       if (report.cause.atMs >= this.#run.startedAtMs) continue;
-      await this.#recorder.past(report.cause, report.attachments);
-      await report.remove();
+      const kept = await this.#recorder.past(report.cause, report.attachments);
+      if (kept !== undefined) await report.remove();
     }
   }
 
   #track(work: Promise<unknown>): void {
-    this.#pending.add(work);
-    void work.finally(() => {
-      this.#pending.delete(work);
-    });
+    const tracked = work
+      .catch((error: unknown) => {
+        this.#log.error({ err: error }, "an incident cannot be recorded");
+      })
+      .finally(() => {
+        this.#pending.delete(tracked);
+      });
+    this.#pending.add(tracked);
   }
 
   #written(): void {

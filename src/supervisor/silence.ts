@@ -32,13 +32,17 @@ export interface SilenceOptions {
   readonly dir: string;
   readonly watchdogTimeoutMs: number;
   readonly clock: Clock;
-  /** Resolves when the attachments are in safety. */
+  /** Resolves when the attachments are in safety; with undefined if they are not. */
   readonly begin: (cause: Cause, attachments: readonly Attachment[]) => Promise<unknown>;
+  /** Told what went wrong with looking at a worker; nobody else hears of it. */
+  readonly failed: (error: unknown, worker: string) => void;
 }
 
 export class Silence {
   readonly #options: SilenceOptions;
   readonly #watched = new Map<Slot, Watched>();
+  /** The reports' files that have been begun with: one that is in no bundle, or cannot be removed, is left to the next start. */
+  readonly #begun = new Set<string>();
   #looking: Promise<void> | undefined;
 
   constructor(options: SilenceOptions) {
@@ -58,7 +62,13 @@ export class Silence {
   }
 
   async #lookAtAll(): Promise<void> {
-    for (const slot of this.#options.slots) await this.#lookAt(slot);
+    for (const slot of this.#options.slots) {
+      try {
+        await this.#lookAt(slot);
+      } catch (error) {
+        this.#options.failed(error, slot.name);
+      }
+    }
   }
 
   async #lookAt(slot: Slot): Promise<void> {
@@ -71,8 +81,9 @@ export class Silence {
     if (nowMs >= watched.lookUntilMs) return;
     for (const report of await findStuckReports(join(dir, workerProcess(slot.name)), slot.name)) {
       watched.told = true;
-      await begin(report.cause, report.attachments);
-      await report.remove();
+      if (this.#begun.has(report.path)) continue;
+      this.#begun.add(report.path);
+      if ((await begin(report.cause, report.attachments)) !== undefined) await report.remove();
     }
     if (watched.told || silentMs <= watchdogTimeoutMs + REPORT_MS) return;
     watched.told = true;

@@ -335,7 +335,10 @@ class Supervisor implements SlotObserver, AdminState {
         ? { worker: undefined, reason: ledgerProblem(finding) }
         : { worker: finding.worker, reason: `over all its processes, ${ledgerProblem(finding)}` },
     );
-    const own = (this.#recorder?.problems ?? []).map((reason) => ({ worker: undefined, reason }));
+    const own = [...(this.#recorder?.problems ?? []), ...this.#incidents.problems].map((reason) => ({
+      worker: undefined,
+      reason,
+    }));
     const problems = [...whole, ...each, ...books, ...own];
     return { ready: !this.#ending && healths.every(({ ready }) => ready), problems };
   }

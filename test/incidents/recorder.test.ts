@@ -39,17 +39,19 @@ async function setup(
   {
     sources = {},
     afterMs = 50,
+    bytesMax = 1_000_000,
     dir = mkdtempSync(join(tmpdir(), "sluice-incidents-")),
   }: {
     readonly sources?: Partial<IncidentSources>;
     readonly afterMs?: number;
+    readonly bytesMax?: number;
     readonly dir?: string;
   } = {},
 ): Promise<Setup> {
   t.after(() => {
     rmSync(dir, { recursive: true, force: true });
   });
-  const store = new IncidentStore({ dir, countMax: 20, bytesMax: 1_000_000 });
+  const store = new IncidentStore({ dir, countMax: 20, bytesMax });
   await store.open();
   const lines: Record<string, unknown>[] = [];
   const counted: IncidentKind[] = [];
@@ -94,6 +96,7 @@ test("an incident gets every file, the profile of the minutes before and that of
   assert.deepEqual(JSON.parse(read(all, begun.id, "threads.json")), { "0": "threads" });
   // The last history reaches to the end.
   assert.deepEqual(JSON.parse(read(all, begun.id, "history.json")), { fromMs: of.atMs - 300_000, toMs: of.atMs + 50 });
+  await all.recorder.stop();
   assert.deepEqual(JSON.parse(read(all, begun.id, "incident.json")), incident);
   const { value, mean, limit, why, worker, kind } = incident;
   assert.deepEqual({ value, mean, limit, why, worker, kind, atMs: incident.atMs }, of);
@@ -179,8 +182,10 @@ test("a recorder that dies half-way leaves a readable half, which the next start
   const all = await setup(t, { afterMs: 3_600_000, sources: { pastHeapProfile: () => new Promise(() => {}) } });
   const of = cause();
   const { id } = (await all.recorder.begin(of))!;
-  await eventually("the first files are there", () => names(all.store.get(id)!).length === EVERYTHING.length - 2);
-  const half = JSON.parse(read(all, id, "incident.json")) as Incident;
+  const half = await eventually("the first files are there", () => {
+    const onDisk = JSON.parse(read(all, id, "incident.json")) as Incident;
+    return names(onDisk).length === EVERYTHING.length - 2 && onDisk;
+  });
   assert.equal(half.state, "recording");
 
   const next = await setup(t, { dir: all.dir });
@@ -223,4 +228,43 @@ test("a disk that takes nothing is logged, and the recorder goes on", async (t) 
   await all.store.open();
   assert.ok(await all.recorder.begin(cause()));
   await all.recorder.stop();
+});
+
+test("the end of a process gets a bundle of its own, however many are being recorded", async (t) => {
+  const all = await setup(t, { afterMs: 60_000 });
+  for (const worker of ["0", "1", "2"]) await all.recorder.begin(cause({ kind: "acknowledged_p99", worker }));
+  assert.equal(await all.recorder.begin(cause({ kind: "forced", worker: undefined })), undefined);
+  const ended = await all.recorder.begin(cause({ kind: "out_of_memory" }), [{ name: "heap.pb.gz", content: "full" }]);
+  assert.ok(ended);
+  assert.equal(read(all, ended.id, "heap.pb.gz"), "full");
+  await all.recorder.stop();
+  assert.equal(all.store.list().length, 4);
+});
+
+test("what comes with a cause that is noted in another incident is added there, under names of its own", async (t) => {
+  const all = await setup(t, { afterMs: 60_000 });
+  const of = cause({ kind: "out_of_memory" });
+  const begin = (content: string) => all.recorder.begin(of, [{ name: "heap.pb.gz", content }]);
+  const [first, second, third] = await Promise.all([begin("1"), begin("2"), begin("3")]);
+  assert.deepEqual([second?.id, third?.id], [first!.id, first!.id]);
+  await all.recorder.stop();
+  const file = (name: string) => read(all, first!.id, name);
+  assert.deepEqual(["heap.pb.gz", "heap-2.pb.gz", "heap-3.pb.gz"].map(file), ["1", "2", "3"]);
+});
+
+test("an incident one of whose files did not fit is not said to have it, so that nobody removes that one", async (t) => {
+  const all = await setup(t, { bytesMax: 50_000 });
+  const large = [{ name: "heap.pb.gz", content: "x".repeat(60_000) }];
+  assert.equal(await all.recorder.begin(cause(), large), undefined);
+  assert.equal(await all.recorder.begin(cause(), large), undefined);
+  await all.recorder.stop();
+  assert.match(all.store.list()[0]!.problems.join(), /heap\.pb\.gz: .* do not fit/);
+});
+
+test("an incident that cannot be written to its end may be put out like any other", async (t) => {
+  const all = await setup(t, { afterMs: 60_000 });
+  const { id } = (await all.recorder.begin(cause()))!;
+  rmSync(join(all.dir, id), { recursive: true });
+  await all.recorder.stop();
+  assert.equal(all.store.get(id)!.state, "complete");
 });

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -151,4 +152,65 @@ test("the archive is a gzipped tar of one folder with every file", async (t) => 
   assert.deepEqual(listed, [`${incident.id}/heap.pb.gz`, `${incident.id}/incident.json`]);
   const told = execFileSync("tar", ["xzOf", path, `${incident.id}/incident.json`], { encoding: "utf8" });
   assert.deepEqual(JSON.parse(told), incident);
+});
+
+test("odd entries in one incident cost neither it nor the others", async (t) => {
+  const dir = directory(t);
+  const before = await openStore(dir);
+  const odd = await recorded(before, AT_MS);
+  await recorded(before, AT_MS + 1);
+  symlinkSync(join(dir, "nowhere"), join(odd.dir, "threads.json"));
+  mkdirSync(join(odd.dir, "state.json"));
+  mkdirSync(join(odd.dir, "x.tmp", "y"), { recursive: true });
+  const after = await openStore(dir);
+  assert.deepEqual(after.list(), before.list());
+  assert.equal(existsSync(join(odd.dir, "x.tmp")), false);
+});
+
+test("an incident that cannot begin leaves no directory", async (t) => {
+  const dir = directory(t);
+  const store = await openStore(dir);
+  const why = { toJSON: () => assert.fail("no") } as unknown as string;
+  await assert.rejects(store.create(cause({ why })));
+  assert.deepEqual(readdirSync(dir), []);
+  assert.deepEqual(store.list(), []);
+});
+
+test("repeats of one kind and worker go first, so that what happened once outlives a condition that stays", async (t) => {
+  const store = await openStore(directory(t), { countMax: 4 });
+  await recorded(store, AT_MS);
+  for (let i = 1; i <= 9; i++) {
+    const bundle = await store.create(cause({ kind: "rss", worker: undefined, atMs: AT_MS + i }));
+    await bundle.update({ state: "complete" });
+  }
+  const other = await store.create(cause({ kind: "cpu", atMs: AT_MS + 10 }));
+  await other.update({ state: "complete" });
+  assert.deepEqual(
+    store.list().map(({ kind, atMs }) => `${kind} ${atMs - AT_MS}`),
+    ["cpu 10", "rss 9", "rss 8", "crash 0"],
+  );
+});
+
+test("of what is new the older one goes, if everything else happened once", async (t) => {
+  const store = await openStore(directory(t), { countMax: 2 });
+  await recorded(store, AT_MS);
+  for (const i of [1, 2]) {
+    const bundle = await store.create(cause({ kind: "cpu", atMs: AT_MS + i }));
+    await bundle.update({ state: "complete" });
+  }
+  assert.deepEqual(
+    store.list().map(({ kind, atMs }) => `${kind} ${atMs - AT_MS}`),
+    ["cpu 2", "crash 0"],
+  );
+});
+
+test("files that are written at the same time do not together exceed the bytes", async (t) => {
+  const store = await openStore(directory(t), { bytesMax: 20_000 });
+  const bundle = await store.create(cause());
+  const writes = Array.from({ length: 10 }, (_, i) => store.write(bundle, `part-${i}.json`, Buffer.alloc(4_000)));
+  const outcomes = await Promise.allSettled(writes);
+  assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 4);
+  assert.ok(store.bytes <= 20_000, `${store.bytes}`);
+  // What was refused or written is reserved no longer.
+  await store.write(bundle, "last.json", Buffer.alloc(1_000));
 });
