@@ -6,10 +6,12 @@
 //
 // The mean of CPU is never taken as less than what the load explains (history-reader.ts): a service that was idle and is given
 // work is healthy. Nothing fires in the first seconds of a process, which has caches to fill and a backlog to send.
+//
+// Invariant: all of it is measured on the clock that never goes back. Wall time is only told; whoever sets it blinds nobody.
 
 import type { TriggerKind, TriggerSetting, TriggerSettings } from "../config/triggers.ts";
 import type { Limits } from "../telemetry/history-reader.ts";
-import type { History, HistoryValues, Mean, Series } from "../telemetry/history.ts";
+import type { History, HistoryValues, Mean, Moment, Series } from "../telemetry/history.ts";
 
 /** A trigger has fired. */
 export interface Trigger {
@@ -147,6 +149,13 @@ interface Watched {
   silentUntilMs: number;
 }
 
+/** Of one process: on the clock that never goes back, and when it ended, in milliseconds since the epoch. */
+interface Second {
+  readonly beganMs: number;
+  readonly nowMs: number;
+  readonly atMs: number;
+}
+
 interface Process {
   firstMs: number;
   lastMs: number;
@@ -191,27 +200,28 @@ export class Triggers {
     }
   }
 
-  /** Takes the values of a second that is in the history already. @param atMs when it ended. */
-  evaluate(worker: string, atMs: number, values: HistoryValues, limits: Limits): void {
+  /** Takes the values of a second that is in the history already. */
+  evaluate(worker: string, ended: Moment, values: HistoryValues, limits: Limits): void {
     let process = this.#processes.get(worker);
+    const nowMs = Math.max(ended.monotonicMs, process?.lastMs ?? -Infinity);
     if (process === undefined) {
-      process = { firstMs: atMs, lastMs: atMs, rssBytes: Number.NaN };
+      process = { firstMs: nowMs, lastMs: nowMs, rssBytes: Number.NaN };
       this.#processes.set(worker, process);
     }
     const beganMs = process.lastMs;
-    process.lastMs = atMs;
+    process.lastMs = nowMs;
     if (!Number.isNaN(values.rssBytes)) process.rssBytes = values.rssBytes;
-    if (atMs - process.firstMs < GRACE_MS) return;
+    if (nowMs - process.firstMs < GRACE_MS) return;
+    const second: Second = { beganMs, nowMs, atMs: ended.atMs };
     for (const measure of MEASURES) {
       if (worker === this.#supervisor && measure.everyProcess !== true) continue;
-      if (measure.applies !== undefined && !measure.applies(values))
-        this.#see(worker, beganMs, atMs, undefined, measure);
-      else this.#see(worker, beganMs, atMs, this.#reading(worker, atMs, values, limits, measure), measure);
+      if (measure.applies !== undefined && !measure.applies(values)) this.#see(worker, second, undefined, measure);
+      else this.#see(worker, second, this.#reading(worker, nowMs, values, limits, measure), measure);
     }
-    this.#see("all", beganMs, atMs, this.#memory(atMs), { kind: "rss" });
+    this.#see("all", second, this.#memory(nowMs), { kind: "rss" });
   }
 
-  #reading(worker: string, atMs: number, values: HistoryValues, limits: Limits, measure: Measure): Reading {
+  #reading(worker: string, nowMs: number, values: HistoryValues, limits: Limits, measure: Measure): Reading {
     const { kind, series, what, unit, meanMin } = measure;
     const whole = measure.whole(limits);
     return {
@@ -220,16 +230,16 @@ export class Triggers {
       unit,
       value: values[series] / whole,
       mean: () => {
-        const { mean, count } = this.#history.mean(worker, series, atMs - MEAN_FROM_MS, atMs - MEAN_TO_MS);
+        const { mean, count } = this.#history.mean(worker, series, nowMs - MEAN_FROM_MS, nowMs - MEAN_TO_MS);
         return { mean: Math.max(mean, meanMin?.(values) ?? 0) / whole, count };
       },
     };
   }
 
   /** All processes share one limit. */
-  #memory(atMs: number): Reading | undefined {
+  #memory(nowMs: number): Reading | undefined {
     if (this.#settings.rss === undefined) return undefined;
-    const living = [...this.#processes].filter(([, { lastMs, rssBytes }]) => rssBytes > 0 && atMs - lastMs < STALE_MS);
+    const living = [...this.#processes].filter(([, { lastMs, rssBytes }]) => rssBytes > 0 && nowMs - lastMs < STALE_MS);
     const { memoryBytes } = this.#host();
     return {
       kind: "rss",
@@ -237,20 +247,20 @@ export class Triggers {
       unit: "share",
       value: living.reduce((sum, [, { rssBytes }]) => sum + rssBytes, 0) / memoryBytes,
       mean: () => {
-        const means = living.map(([worker]) => this.#meanMemory(worker, atMs));
+        const means = living.map(([worker]) => this.#meanMemory(worker, nowMs));
         const sum = means.reduce((total, { mean }) => total + mean, 0);
         return { mean: sum / memoryBytes, count: Math.min(...means.map(({ count }) => count)) };
       },
     };
   }
 
-  #meanMemory(worker: string, atMs: number): Mean {
-    return this.#history.mean(worker, "rssBytes", atMs - MEAN_FROM_MS, atMs - MEAN_TO_MS);
+  #meanMemory(worker: string, nowMs: number): Mean {
+    return this.#history.mean(worker, "rssBytes", nowMs - MEAN_FROM_MS, nowMs - MEAN_TO_MS);
   }
 
-  #grownMost(atMs: number): string {
+  #grownMost(nowMs: number): string {
     const grown = Array.from(this.#processes, ([worker, { rssBytes }]) => {
-      const { mean, count } = this.#meanMemory(worker, atMs);
+      const { mean, count } = this.#meanMemory(worker, nowMs);
       return { worker, bytes: count === 0 ? rssBytes : rssBytes - mean };
     });
     return grown.reduce((most, one) => (one.bytes > most.bytes ? one : most)).worker;
@@ -259,8 +269,7 @@ export class Triggers {
   /** @param worker "all", where the value is of all. */
   #see(
     worker: string,
-    beganMs: number,
-    atMs: number,
+    { beganMs, nowMs, atMs }: Second,
     reading: Reading | undefined,
     { kind }: { readonly kind: TriggerKind },
   ): void {
@@ -268,17 +277,17 @@ export class Triggers {
     if (setting === undefined) return;
     const key = `${kind} ${worker}`;
     let watched = this.#watched.get(key);
-    if (watched === undefined) this.#watched.set(key, (watched = { sinceMs: undefined, silentUntilMs: 0 }));
+    if (watched === undefined) this.#watched.set(key, (watched = { sinceMs: undefined, silentUntilMs: -Infinity }));
     const exceeded = reading === undefined ? undefined : exceeds(setting, reading);
     if (reading === undefined || exceeded === undefined) {
       watched.sinceMs = undefined;
       return;
     }
     watched.sinceMs ??= beganMs;
-    const heldMs = atMs - watched.sinceMs;
-    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || atMs < watched.silentUntilMs) return;
-    watched.silentUntilMs = atMs + setting.coolDownMs;
-    const process = worker === "all" ? this.#grownMost(atMs) : worker;
+    const heldMs = nowMs - watched.sinceMs;
+    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || nowMs < watched.silentUntilMs) return;
+    watched.silentUntilMs = nowMs + setting.coolDownMs;
+    const process = worker === "all" ? this.#grownMost(nowMs) : worker;
     const why = sentence(reading, process, exceeded, heldMs);
     const { value } = reading;
     this.#onTrigger({ kind, worker: process, value, mean: exceeded.mean, limit: exceeded.limit, why, atMs });

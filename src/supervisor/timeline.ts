@@ -11,7 +11,7 @@ import { type Trigger, Triggers } from "../incidents/triggers.ts";
 import { Cgroup, hostMemoryBytes } from "../telemetry/cgroup.ts";
 import { HistoryFile } from "../telemetry/history-file.ts";
 import { HistoryReader, type MetricSource, type Prices } from "../telemetry/history-reader.ts";
-import { HISTORY_SECONDS, History, UNKNOWN } from "../telemetry/history.ts";
+import { HISTORY_SECONDS, History, type HistoryValues, UNKNOWN } from "../telemetry/history.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** What is asked of a worker slot. */
@@ -42,6 +42,8 @@ export interface TimelineDependencies {
 const TICK_MS = 1_000;
 /** Processes push every second; one that is late is not silent yet. */
 const SILENT_MS = 2_000;
+/** What was pushed is read at once, or this process was held up; a greater age means that the clock was set. */
+const AGE_MAX_MS = 60_000;
 const WRITE_INTERVAL_MS = 10_000;
 
 /** Where the history lies. */
@@ -118,9 +120,15 @@ export class Timeline {
   }
 
   #record(name: string, reader: HistoryReader, atMs: number): void {
-    const values = reader.read(atMs);
-    this.history.record(name, atMs, values);
-    this.#triggers.evaluate(name, atMs, values, reader.limits);
+    this.#take(name, reader, atMs, reader.read(atMs));
+  }
+
+  #take(name: string, { limits }: HistoryReader, atMs: number, values: HistoryValues): void {
+    const ageMs = this.#clock.now() - atMs;
+    const monotonicMs = this.#clock.monotonic() - (ageMs > 0 && ageMs < AGE_MAX_MS ? ageMs : 0);
+    const ended = { atMs, monotonicMs };
+    this.history.record(name, ended, values);
+    this.#triggers.evaluate(name, ended, values, limits);
   }
 
   #schedule(): void {
@@ -141,9 +149,7 @@ export class Timeline {
     for (const { name, silentMs } of this.#slots) {
       const reader = this.#readers.get(name);
       if (reader === undefined || silentMs === undefined || silentMs < SILENT_MS) continue;
-      const values = { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 };
-      this.history.record(name, atMs, values);
-      this.#triggers.evaluate(name, atMs, values, reader.limits);
+      this.#take(name, reader, atMs, { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 });
     }
     if (this.#clock.monotonic() - this.#writtenMs < WRITE_INTERVAL_MS) return;
     this.#writtenMs = this.#clock.monotonic();

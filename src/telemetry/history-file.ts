@@ -45,7 +45,9 @@ export class HistoryFile {
   async #append(nowMs: number): Promise<void> {
     const line = `${JSON.stringify(this.#history.range(this.#writtenMs, nowMs))}\n`;
     try {
-      if (this.#file === undefined || nowMs - this.#fileFromMs > HISTORY_SECONDS * 1000) await this.#begin(nowMs);
+      // The clock may have been set back.
+      const coversMs = Math.abs(nowMs - this.#fileFromMs);
+      if (this.#file === undefined || coversMs > HISTORY_SECONDS * 1000) await this.#begin(nowMs);
       await appendFile(this.#file!, line);
       this.#writtenMs = nowMs;
       this.#failed = false;

@@ -153,8 +153,9 @@ export class HistoryReader {
     if (now === undefined || typeof now === "number") return Number.NaN;
     // The last element is the sum, not a bucket.
     const counts = now.slice(0, -1);
-    while (this.#buckets.length > 1 && atMs - this.#buckets[0]!.atMs > QUANTILE_OVER_MS + TOLERANCE_MS)
-      this.#buckets.shift();
+    // What seems to come later was before the clock was set back, whoever knows how long.
+    const isOver = (beforeMs: number) => beforeMs > atMs || atMs - beforeMs > QUANTILE_OVER_MS + TOLERANCE_MS;
+    while (this.#buckets.length > 1 && isOver(this.#buckets[0]!.atMs)) this.#buckets.shift();
     const before = this.#buckets[0]?.counts;
     this.#buckets.push({ atMs, counts });
     return quantile(

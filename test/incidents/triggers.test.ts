@@ -35,7 +35,10 @@ class Watch {
   readonly fired: Trigger[] = [];
   readonly history = new History(["0", "1", "supervisor"]);
   readonly triggers: Triggers;
-  nowMs = START;
+  /** Since this began. */
+  nowMs = 0;
+  /** What wall time is ahead by. */
+  wallMs = START;
   memoryBytes = 10_000;
 
   constructor(of: TriggerSettings) {
@@ -52,8 +55,9 @@ class Watch {
     for (let i = 0; i < count; i++) {
       this.nowMs += 1_000;
       const values = { ...HEALTHY, ...known };
-      this.history.record(worker, this.nowMs, values);
-      this.triggers.evaluate(worker, this.nowMs, values, LIMITS);
+      const ended = { atMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
+      this.history.record(worker, ended, values);
+      this.triggers.evaluate(worker, ended, values, LIMITS);
     }
   }
 
@@ -143,6 +147,28 @@ test("after it has fired it is silent for its cool-down, each worker for itself"
     watch.fired.map(({ worker }) => worker),
     ["0", "1", "0"],
   );
+});
+
+test("a wall clock that is set, back or forward, changes nothing but the time that is told", () => {
+  for (const stepMs of [-3_600_000, 3_600_000]) {
+    const watch = new Watch(settings("event_loop=min:0.1;diff:4;abs:off;hold:3s;cooldown:1m"));
+    watch.seconds(60, { eventLoopDelayMax: 0.1 });
+    watch.seconds(2, { eventLoopDelayMax: 0.7 });
+    watch.wallMs += stepMs;
+    watch.assertSilent();
+    watch.seconds(1, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 1);
+    assert.ok(Math.abs(watch.fired[0]!.mean! - 0.1) < 1e-6, "the mean is still that of the minutes before");
+    assert.equal(watch.fired[0]!.atMs, START + stepMs + 63_000);
+    watch.seconds(58, { eventLoopDelayMax: 0.1 });
+    watch.seconds(3, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 2, "the cool-down is over when it would have been");
+    watch.triggers.ended("0");
+    watch.wallMs -= stepMs;
+    watch.seconds(70, { eventLoopDelayMax: 0.1 });
+    watch.seconds(3, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 3, "a process is not young for longer");
+  }
 });
 
 test("a trigger that is off, and all of them, stay silent", () => {

@@ -62,6 +62,26 @@ test("the p99 is of the last seconds' batches, so that answers in bursts do not 
   assert.ok(Number.isNaN(reader.read(8_000).acknowledgedP99), "seconds without an answer have none");
 });
 
+test("a clock that is set back does not make the p99 that of everything since", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  const histogram = new TimeHistogram();
+  const read = (atMs: number) => {
+    metrics.set("sluice_stage_seconds", [["acknowledged"], histogram.snapshot()]);
+    return reader.read(atMs).acknowledgedP99;
+  };
+  for (let i = 0; i < 100; i++) histogram.observe(5_000);
+  read(3_600_000);
+  for (let i = 0; i < 100; i++) histogram.observe(5_000);
+  read(3_601_000);
+  for (let i = 0; i < 100; i++) histogram.observe(1);
+  read(1_000);
+  for (let atMs = 2_000; atMs <= 8_000; atMs += 1_000) {
+    for (let i = 0; i < 100; i++) histogram.observe(1);
+    assert.ok(read(atMs) < 0.1, String(atMs));
+  }
+});
+
 test("a quantile is interpolated within its bucket, and never beyond the last bound", () => {
   const counts = Array.from({ length: TIME_BUCKETS.length + 1 }, () => 0);
   counts[3] = 100;

@@ -17,9 +17,12 @@ import { silentLogger } from "../../src/telemetry/log.ts";
 const START = 1_700_000_000_000;
 const values = (known: Partial<HistoryValues>): HistoryValues => ({ ...UNKNOWN, ...known });
 
+/** Wall time and the time that has passed are different things. */
+const at = (sinceMs: number) => ({ atMs: START + sinceMs, monotonicMs: sinceMs });
+
 function filled(seconds: number): History {
   const history = new History(["0", "1"]);
-  for (let i = 1; i <= seconds; i++) history.record("0", START + i * 1000, values({ cpu: i, rssBytes: 1e9 + i }));
+  for (let i = 1; i <= seconds; i++) history.record("0", at(i * 1000), values({ cpu: i, rssBytes: 1e9 + i }));
   return history;
 }
 
@@ -46,22 +49,22 @@ test("after fifteen minutes each second takes the place of the oldest one", () =
 
 test("the mean is of what is known in the range", () => {
   const history = filled(10);
-  history.record("0", START + 11_000, UNKNOWN);
-  assert.deepEqual(history.mean("0", "cpu", START + 7_000, START + 11_000), { mean: 9, count: 3 });
+  history.record("0", at(11_000), UNKNOWN);
+  assert.deepEqual(history.mean("0", "cpu", 7_000, 11_000), { mean: 9, count: 3 });
   assert.deepEqual(history.mean("0", "streams", 0, Infinity), { mean: Number.NaN, count: 0 });
   assert.equal(history.mean("2", "cpu", 0, Infinity).count, 0);
 });
 
 test("a process of which nothing was ever recorded, and one that is not known, cost and break nothing", () => {
   const history = new History(["0"], 5);
-  history.record("7", START, UNKNOWN);
+  history.record("7", at(0), UNKNOWN);
   assert.deepEqual(Object.keys(history.range(0, Infinity).workers), ["0"]);
 });
 
 test("the memory of a history is there from the beginning and does not grow", () => {
   const history = new History(["0"]);
   const before = process.memoryUsage().arrayBuffers;
-  for (let i = 0; i < 5 * HISTORY_SECONDS; i++) history.record("0", START + i, UNKNOWN);
+  for (let i = 0; i < 5 * HISTORY_SECONDS; i++) history.record("0", at(i), UNKNOWN);
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024);
 });
 
