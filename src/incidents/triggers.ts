@@ -44,6 +44,8 @@ const MEAN_SECONDS_MIN = 10;
 const GRACE_MS = 10_000;
 /** Failures that are too few to be an incident, whatever their share is. */
 const ERRORS_PER_SECOND_MIN = 10;
+/** What one value is taken to have held for at most, unless it is itself the length of a turn that was longer. */
+const GAP_MAX_MS = 2_000;
 /** Seconds end a little early or late. */
 const HOLD_TOLERANCE_MS = 250;
 /** A process that was not heard of for so long has no memory that counts. */
@@ -62,6 +64,8 @@ interface Measure {
   readonly applies?: (values: HistoryValues) => boolean;
   /** Whether it says something of the supervisor, too, which makes profiles and bundles when it is asked to. */
   readonly everyProcess?: true;
+  /** Whether the value is how long something took. */
+  readonly isDuration?: true;
 }
 
 const MEASURES: readonly Measure[] = [
@@ -79,6 +83,7 @@ const MEASURES: readonly Measure[] = [
     whole: () => 1,
     what: "the longest turn of the event loop",
     unit: "s",
+    isDuration: true,
   },
   {
     kind: "heap",
@@ -170,6 +175,7 @@ export class Triggers {
   readonly #onTrigger: (trigger: Trigger) => void;
   readonly #watched = new Map<string, Watched>();
   readonly #processes = new Map<string, Process>();
+  #resumedMs = -Infinity;
 
   /**
    * @param supervisor the `worker` label of the process that serves nothing.
@@ -198,6 +204,15 @@ export class Triggers {
       const watched = this.#watched.get(`${kind} ${worker}`);
       if (watched !== undefined) watched.sinceMs = undefined;
     }
+  }
+
+  /**
+   * This process was stopped, or did not come to read what others said: what lasted until now, lasted because of that, or
+   * nobody knows how long.
+   */
+  resumed(monotonicMs: number): void {
+    this.#resumedMs = monotonicMs;
+    for (const watched of this.#watched.values()) watched.sinceMs = undefined;
   }
 
   /** Takes the values of a second that is in the history already. */
@@ -271,7 +286,7 @@ export class Triggers {
     worker: string,
     { beganMs, nowMs, atMs }: Second,
     reading: Reading | undefined,
-    { kind }: { readonly kind: TriggerKind },
+    { kind, isDuration }: Pick<Measure, "kind" | "isDuration">,
   ): void {
     const setting = this.#settings[kind];
     if (setting === undefined) return;
@@ -283,7 +298,8 @@ export class Triggers {
       watched.sinceMs = undefined;
       return;
     }
-    watched.sinceMs ??= beganMs;
+    const coveredMs = isDuration === true ? Math.max(GAP_MAX_MS, reading.value * 1000) : GAP_MAX_MS;
+    watched.sinceMs ??= Math.max(beganMs, nowMs - coveredMs, this.#resumedMs);
     const heldMs = nowMs - watched.sinceMs;
     if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || nowMs < watched.silentUntilMs) return;
     watched.silentUntilMs = nowMs + setting.coolDownMs;

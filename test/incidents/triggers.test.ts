@@ -131,6 +131,29 @@ test("one turn that is longer than the time to hold is enough", () => {
   assert.deepEqual(watch.kinds, ["event_loop"]);
 });
 
+test("one bad value after a gap has not held for as long as the gap", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60);
+  watch.nowMs += 14_000;
+  watch.seconds(1, { heapBytes: 900, eventLoopDelayMax: 2 });
+  watch.assertSilent();
+  watch.seconds(1, { heapBytes: 100, eventLoopDelayMax: 0.01 });
+  watch.seconds(3, { heapBytes: 900 });
+  assert.deepEqual(watch.kinds, ["heap"]);
+});
+
+test("what lasted while nobody could look counts from then on", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60);
+  watch.seconds(2, { heapBytes: 900 });
+  watch.nowMs += 14_000;
+  watch.triggers.resumed(watch.nowMs);
+  watch.seconds(2, { heapBytes: 900, eventLoopDelayMax: 14 });
+  watch.assertSilent();
+  watch.seconds(1, { heapBytes: 900 });
+  assert.deepEqual(watch.kinds, ["heap"]);
+});
+
 test("after it has fired it is silent for its cool-down, each worker for itself", () => {
   const watch = new Watch(settings("event_loop=abs:1;hold:1s;cooldown:1m"));
   watch.seconds(20);
