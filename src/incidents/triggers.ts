@@ -5,12 +5,14 @@
 // a while after it has fired: one incident is one bundle, not one a second.
 //
 // The mean of CPU is never taken as less than what the load explains (history-reader.ts): a service that was idle and is given
-// work is healthy. Nothing fires in the first seconds of a process, which has caches to fill and a backlog to send.
+// work is healthy. That is generous, and beyond a quarter of a core of real work it explains more than a worker can take: so a
+// worker that is busy all the time for half a minute is looked at as well, if its work is less than what could make it busy.
+// Nothing fires in the first seconds of a process, which has caches to fill and a backlog to send.
 //
 // Invariant: all of it is measured on the clock that never goes back. Wall time is only told; whoever sets it blinds nobody.
 
 import type { TriggerKind, TriggerSetting, TriggerSettings } from "../config/triggers.ts";
-import type { Limits } from "../telemetry/history-reader.ts";
+import { type Limits, PRICE_MARGIN } from "../telemetry/history-reader.ts";
 import type { History, HistoryValues, Mean, Moment, Series } from "../telemetry/history.ts";
 
 /** A trigger has fired. */
@@ -44,6 +46,12 @@ const MEAN_SECONDS_MIN = 10;
 const GRACE_MS = 10_000;
 /** Failures that are too few to be an incident, whatever their share is. */
 const ERRORS_PER_SECOND_MIN = 10;
+/** A worker has one main thread: this is all of it. */
+const BUSY_CORES = 0.9;
+/** Code that is not compiled yet takes several times as long; that is over sooner. */
+const BUSY_HOLD_MS = 30_000;
+/** By what the work was measured to cost, in cores, without the margin; healthy full load has two to three times as much. */
+const BUSY_WORK_CORES = 0.4;
 /** What one value is taken to have held for at most, unless it is itself the length of a turn that was longer. */
 const GAP_MAX_MS = 2_000;
 /** Seconds end a little early or late. */
@@ -54,6 +62,8 @@ const STALE_MS = 10_000;
 /** One value of one process. */
 interface Measure {
   readonly kind: TriggerKind;
+  /** Another measure of the same kind, with settings that follow from the kind's. */
+  readonly also?: { readonly name: string; readonly settingOf: (of: TriggerSetting) => TriggerSetting | undefined };
   readonly series: Series;
   /** The value is a share of it; 1 if it is none. NaN: not known. */
   readonly whole: (limits: Limits) => number;
@@ -76,6 +86,22 @@ const MEASURES: readonly Measure[] = [
     what: "the CPU of a worker",
     unit: "cores",
     meanMin: ({ cpuOfLoad }) => (Number.isNaN(cpuOfLoad) ? 0 : cpuOfLoad),
+  },
+  {
+    kind: "cpu",
+    also: {
+      name: "busy",
+      // Whoever wants no comparison wants no stand-in for it.
+      settingOf: (of) =>
+        of.diff === undefined
+          ? undefined
+          : { ...of, diff: undefined, abs: BUSY_CORES, holdMs: Math.max(of.holdMs, BUSY_HOLD_MS) },
+    },
+    series: "cpu",
+    whole: () => 1,
+    what: "the CPU of a worker, of which its load explains less than half,",
+    unit: "cores",
+    applies: ({ cpuOfLoad }) => cpuOfLoad < BUSY_WORK_CORES * PRICE_MARGIN,
   },
   {
     kind: "event_loop",
@@ -151,7 +177,6 @@ interface Reading {
 interface Watched {
   /** When the first of the seconds began in which it was too much; undefined while it is not. */
   sinceMs: number | undefined;
-  silentUntilMs: number;
 }
 
 /** Of one process: on the clock that never goes back, and when it ended, in milliseconds since the epoch. */
@@ -173,7 +198,10 @@ export class Triggers {
   readonly #host: () => HostLimits;
   readonly #supervisor: string;
   readonly #onTrigger: (trigger: Trigger) => void;
+  /** By measure and process. */
   readonly #watched = new Map<string, Watched>();
+  /** By kind and process: until when it is silent. */
+  readonly #silentUntilMs = new Map<string, number>();
   readonly #processes = new Map<string, Process>();
   #resumedMs = -Infinity;
 
@@ -200,8 +228,8 @@ export class Triggers {
   /** The process is gone; whoever comes next begins anew. */
   ended(worker: string): void {
     this.#processes.delete(worker);
-    for (const { kind } of MEASURES) {
-      const watched = this.#watched.get(`${kind} ${worker}`);
+    for (const measure of MEASURES) {
+      const watched = this.#watched.get(keyOf(measure, worker));
       if (watched !== undefined) watched.sinceMs = undefined;
     }
   }
@@ -281,18 +309,28 @@ export class Triggers {
     return grown.reduce((most, one) => (one.bytes > most.bytes ? one : most)).worker;
   }
 
+  /** Whether one of this kind has fired lately; if not, it does now. */
+  #isSilent(kind: TriggerKind, worker: string, nowMs: number, { coolDownMs }: TriggerSetting): boolean {
+    const key = `${kind} ${worker}`;
+    if (nowMs < (this.#silentUntilMs.get(key) ?? -Infinity)) return true;
+    this.#silentUntilMs.set(key, nowMs + coolDownMs);
+    return false;
+  }
+
   /** @param worker "all", where the value is of all. */
   #see(
     worker: string,
     { beganMs, nowMs, atMs }: Second,
     reading: Reading | undefined,
-    { kind, isDuration }: Pick<Measure, "kind" | "isDuration">,
+    measure: Pick<Measure, "kind" | "also" | "isDuration">,
   ): void {
-    const setting = this.#settings[kind];
+    const { kind, also, isDuration } = measure;
+    const ofKind = this.#settings[kind];
+    const setting = ofKind === undefined || also === undefined ? ofKind : also.settingOf(ofKind);
     if (setting === undefined) return;
-    const key = `${kind} ${worker}`;
+    const key = keyOf(measure, worker);
     let watched = this.#watched.get(key);
-    if (watched === undefined) this.#watched.set(key, (watched = { sinceMs: undefined, silentUntilMs: -Infinity }));
+    if (watched === undefined) this.#watched.set(key, (watched = { sinceMs: undefined }));
     const exceeded = reading === undefined ? undefined : exceeds(setting, reading);
     if (reading === undefined || exceeded === undefined) {
       watched.sinceMs = undefined;
@@ -301,13 +339,16 @@ export class Triggers {
     const coveredMs = isDuration === true ? Math.max(GAP_MAX_MS, reading.value * 1000) : GAP_MAX_MS;
     watched.sinceMs ??= Math.max(beganMs, nowMs - coveredMs, this.#resumedMs);
     const heldMs = nowMs - watched.sinceMs;
-    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || nowMs < watched.silentUntilMs) return;
-    watched.silentUntilMs = nowMs + setting.coolDownMs;
+    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || this.#isSilent(kind, worker, nowMs, setting)) return;
     const process = worker === "all" ? this.#grownMost(nowMs) : worker;
     const why = sentence(reading, process, exceeded, heldMs);
     const { value } = reading;
     this.#onTrigger({ kind, worker: process, value, mean: exceeded.mean, limit: exceeded.limit, why, atMs });
   }
+}
+
+function keyOf({ kind, also }: Pick<Measure, "kind" | "also">, worker: string): string {
+  return `${also?.name ?? kind} ${worker}`;
 }
 
 interface Exceeded {

@@ -11,7 +11,7 @@ import {
   triggers,
 } from "../../src/config/triggers.ts";
 import { type Trigger, Triggers } from "../../src/incidents/triggers.ts";
-import type { Limits } from "../../src/telemetry/history-reader.ts";
+import { HistoryReader, type Limits, PRICES } from "../../src/telemetry/history-reader.ts";
 import { History, type HistoryValues, UNKNOWN } from "../../src/telemetry/history.ts";
 
 const START = 1_700_000_000_000;
@@ -211,6 +211,57 @@ test("work that explains the CPU fires nothing, and CPU that no work explains do
   watch.seconds(300, { cpu: 0.01, cpuOfLoad: 0 });
   watch.seconds(5, { cpu: 1, cpuOfLoad: 0.05 });
   assert.deepEqual(watch.kinds, ["cpu"]);
+});
+
+/** What the work of a second explains. */
+function cpuOfLoad(work: { readonly batches: number; readonly calls: number; readonly events: number }): number {
+  const counts: Record<string, number> = {
+    sluice_batches_total: work.batches,
+    sluice_grpc_calls_total: work.calls,
+    sluice_events_received_total: work.events,
+    sluice_publish_bytes_total: work.events * 200,
+  };
+  let second = 0;
+  const reader = new HistoryReader((name) => ({ name, series: [[["OK"], second * (counts[name] ?? 0)]] }), PRICES);
+  reader.read(1_000);
+  second = 1;
+  return reader.read(2_000).cpuOfLoad;
+}
+
+test("a handler that spins under moderate load is seen, and full load is not", () => {
+  for (const calls of [500, 3_300, 5_000, 10_000, 25_000]) {
+    const watch = new Watch(settings("default"));
+    const of = cpuOfLoad({ batches: calls, calls, events: calls });
+    watch.seconds(60, { cpu: 0.05, cpuOfLoad: of });
+    watch.seconds(31, { cpu: 0.99, cpuOfLoad: of });
+    assert.deepEqual(watch.kinds, ["cpu"], `${calls} calls a second`);
+    watch.seconds(30, { cpu: 0.99, cpuOfLoad: of });
+    assert.equal(watch.fired.length, 1, "both measures of CPU are one trigger");
+  }
+  // Requests of one event that take 15 µs each, batches of 100 that take 150 µs.
+  for (const work of [
+    { batches: 66_000, calls: 66_000, events: 66_000 },
+    { batches: 66_000, calls: 0, events: 66_000 },
+    { batches: 6_600, calls: 6_600, events: 660_000 },
+    { batches: 6_600, calls: 0, events: 660_000 },
+  ]) {
+    const watch = new Watch(settings("default"));
+    watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+    watch.seconds(120, { cpu: 1.05, cpuOfLoad: cpuOfLoad(work) });
+    watch.assertSilent();
+  }
+});
+
+test("the first seconds of full load, with code that is not compiled yet, are no incident", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+  watch.seconds(20, { cpu: 1.05, cpuOfLoad: 1 });
+  watch.seconds(60, { cpu: 1.05, cpuOfLoad: 3 });
+  watch.assertSilent();
+  watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+  watch.seconds(31, { cpu: 1, cpuOfLoad: 0.7 });
+  assert.deepEqual(watch.kinds, ["cpu"]);
+  assert.match(watch.fired[0]!.why, /of which its load explains less than half, is 1 cores for 30 s/);
 });
 
 test("nothing fires in the first seconds of a process, nor of its successor", () => {
