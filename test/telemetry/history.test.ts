@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -95,6 +104,29 @@ test("what is written is read back by whoever comes next, without a line that wa
   );
   const part = await readHistory(dir.path, START + 8_000, START + 12_000);
   assert.deepEqual(part.workers["0"]!.series.cpu, [9, 10, 11, 12]);
+});
+
+test("a write that failed half way costs no second, and what is taken again is bounded", async () => {
+  for (const [failures, seconds] of [
+    [1, 30],
+    [20, 300],
+  ] as const) {
+    using dir = directory();
+    const file = new HistoryFile(silentLogger(), filled(seconds), dir.path, START);
+    await file.write(START + 10_000);
+    const path = join(dir.path, readdirSync(dir.path)[0]!);
+    renameSync(path, `${path}.aside`);
+    mkdirSync(path);
+    for (let i = 1; i <= failures; i++) await file.write(START + 10_000 + i * 10_000);
+    rmdirSync(path);
+    renameSync(`${path}.aside`, path);
+    appendFileSync(path, '{"names":["cpu"],"workers":{"0":{"t":[17');
+    await file.write(START + seconds * 1_000);
+    const { t } = (await readHistory(dir.path)).workers["0"]!;
+    assert.equal(t.length, 10 + Math.min(seconds - 10, 120));
+    assert.equal(t.at(-1), START + seconds * 1_000);
+    assert.equal(readdirSync(dir.path).length, 1);
+  }
 });
 
 test("files of earlier runs are kept, a few of them", async () => {
