@@ -2,7 +2,8 @@
 //
 // A trigger compares a value with its own mean of the minutes before, so that one setting fits small and large services, and
 // with absolute values, for what grows so slowly that the mean grows along. It has to hold for some seconds, and is silent for
-// a while after it has fired: one incident is one bundle, not one a second.
+// a while after it has fired: one incident is one bundle, not one a second. While the trouble stays, each silence is twice as long
+// as the one before: what everybody knows shall not put the bundles of other incidents out.
 //
 // The mean of CPU is never taken as less than what the load explains (history-reader.ts): a service that was idle and is given
 // work is healthy. That is generous, and beyond a quarter of a core of real work it explains more than a worker can take: so a
@@ -54,6 +55,8 @@ const BUSY_HOLD_MS = 30_000;
 const BUSY_WORK_CORES = 0.4;
 /** What one value is taken to have held for at most, unless it is itself the length of a turn that was longer. */
 const GAP_MAX_MS = 2_000;
+/** The most that a silence grows to. */
+const SILENCE_MAX_MS = 24 * 3_600_000;
 /** Seconds end a little early or late. */
 const HOLD_TOLERANCE_MS = 250;
 /** A process that was not heard of for so long has no memory that counts. */
@@ -174,6 +177,14 @@ interface Reading {
   readonly unit: Measure["unit"];
 }
 
+interface Silence {
+  untilMs: number;
+  /** How long the next one is. */
+  nextMs: number;
+  /** When it would have fired, or did, the last time. */
+  neededMs: number;
+}
+
 interface Watched {
   /** When the first of the seconds began in which it was too much; undefined while it is not. */
   sinceMs: number | undefined;
@@ -200,8 +211,8 @@ export class Triggers {
   readonly #onTrigger: (trigger: Trigger) => void;
   /** By measure and process. */
   readonly #watched = new Map<string, Watched>();
-  /** By kind and process: until when it is silent. */
-  readonly #silentUntilMs = new Map<string, number>();
+  /** By kind and process. */
+  readonly #silences = new Map<string, Silence>();
   readonly #processes = new Map<string, Process>();
   #resumedMs = -Infinity;
 
@@ -312,8 +323,17 @@ export class Triggers {
   /** Whether one of this kind has fired lately; if not, it does now. */
   #isSilent(kind: TriggerKind, worker: string, nowMs: number, { coolDownMs }: TriggerSetting): boolean {
     const key = `${kind} ${worker}`;
-    if (nowMs < (this.#silentUntilMs.get(key) ?? -Infinity)) return true;
-    this.#silentUntilMs.set(key, nowMs + coolDownMs);
+    let silence = this.#silences.get(key);
+    if (silence === undefined) {
+      silence = { untilMs: -Infinity, nextMs: coolDownMs, neededMs: nowMs };
+      this.#silences.set(key, silence);
+    }
+    // Whatever was good for as long as the shortest silence is over.
+    if (nowMs - silence.neededMs >= coolDownMs) silence.nextMs = coolDownMs;
+    silence.neededMs = nowMs;
+    if (nowMs < silence.untilMs) return true;
+    silence.untilMs = nowMs + silence.nextMs;
+    silence.nextMs = Math.max(coolDownMs, Math.min(2 * silence.nextMs, SILENCE_MAX_MS));
     return false;
   }
 

@@ -172,6 +172,25 @@ test("after it has fired it is silent for its cool-down, each worker for itself"
   );
 });
 
+test("a trouble that stays fires ever less often, and anew once it was over for a while", () => {
+  const watch = new Watch(settings("event_loop=abs:1;hold:1s;cooldown:1m"));
+  const firedAt = () => watch.fired.map(({ atMs }) => (atMs - START) / 1_000);
+  watch.seconds(20);
+  watch.seconds(700, { eventLoopDelayMax: 2 });
+  assert.deepEqual(firedAt(), [21, 81, 201, 441]);
+  // Good for less than a cool-down, again and again, is the same trouble.
+  for (let i = 0; i < 8; i++) {
+    watch.seconds(50);
+    watch.seconds(10, { eventLoopDelayMax: 2 });
+  }
+  assert.equal(watch.fired.length, 5);
+  watch.fired.length = 0;
+  watch.seconds(1_000);
+  const goodMs = watch.nowMs;
+  watch.seconds(62, { eventLoopDelayMax: 2 });
+  assert.deepEqual(firedAt(), [goodMs / 1_000 + 1, goodMs / 1_000 + 61]);
+});
+
 test("a wall clock that is set, back or forward, changes nothing but the time that is told", () => {
   for (const stepMs of [-3_600_000, 3_600_000]) {
     const watch = new Watch(settings("event_loop=min:0.1;diff:4;abs:off;hold:3s;cooldown:1m"));
