@@ -200,7 +200,7 @@ interface Second {
 interface Process {
   firstMs: number;
   lastMs: number;
-  rssBytes: number;
+  memoryBytes: number;
 }
 
 export class Triggers {
@@ -215,10 +215,11 @@ export class Triggers {
   readonly #silences = new Map<string, Silence>();
   readonly #processes = new Map<string, Process>();
   #resumedMs = -Infinity;
+  #lastOfAllMs = -Infinity;
 
   /**
    * @param supervisor the `worker` label of the process that serves nothing.
-   * @param host looked up only while it matters.
+   * @param host looked up once for each time that all are evaluated.
    */
   constructor(
     dependencies: {
@@ -259,12 +260,12 @@ export class Triggers {
     let process = this.#processes.get(worker);
     const nowMs = Math.max(ended.monotonicMs, process?.lastMs ?? -Infinity);
     if (process === undefined) {
-      process = { firstMs: nowMs, lastMs: nowMs, rssBytes: Number.NaN };
+      process = { firstMs: nowMs, lastMs: nowMs, memoryBytes: Number.NaN };
       this.#processes.set(worker, process);
     }
     const beganMs = process.lastMs;
     process.lastMs = nowMs;
-    if (!Number.isNaN(values.rssBytes)) process.rssBytes = values.rssBytes;
+    if (!Number.isNaN(values.ownMemoryBytes)) process.memoryBytes = values.ownMemoryBytes;
     if (nowMs - process.firstMs < GRACE_MS) return;
     const second: Second = { beganMs, nowMs, atMs: ended.atMs };
     for (const measure of MEASURES) {
@@ -272,7 +273,14 @@ export class Triggers {
       if (measure.applies !== undefined && !measure.applies(values)) this.#see(worker, second, undefined, measure);
       else this.#see(worker, second, this.#reading(worker, nowMs, values, limits, measure), measure);
     }
-    this.#see("all", second, this.#memory(nowMs), { kind: "rss" });
+  }
+
+  /** Looks at what all processes have together; called once a second. */
+  evaluateAll({ atMs, monotonicMs: nowMs }: Moment): void {
+    const beganMs = this.#lastOfAllMs;
+    this.#lastOfAllMs = nowMs;
+    if (![...this.#processes.values()].some(({ firstMs }) => nowMs - firstMs >= GRACE_MS)) return;
+    this.#see("all", { beganMs, nowMs, atMs }, this.#memory(nowMs), { kind: "rss" });
   }
 
   #reading(worker: string, nowMs: number, values: HistoryValues, limits: Limits, measure: Measure): Reading {
@@ -293,29 +301,31 @@ export class Triggers {
   /** All processes share one limit. */
   #memory(nowMs: number): Reading | undefined {
     if (this.#settings.rss === undefined) return undefined;
-    const living = [...this.#processes].filter(([, { lastMs, rssBytes }]) => rssBytes > 0 && nowMs - lastMs < STALE_MS);
-    const { memoryBytes } = this.#host();
+    const living = [...this.#processes].filter(
+      ([, { lastMs, memoryBytes }]) => memoryBytes > 0 && nowMs - lastMs < STALE_MS,
+    );
+    const hostBytes = this.#host().memoryBytes;
     return {
       kind: "rss",
-      what: "resident memory of all processes, of what they may take,",
+      what: "memory of all processes, of what they may take,",
       unit: "share",
-      value: living.reduce((sum, [, { rssBytes }]) => sum + rssBytes, 0) / memoryBytes,
+      value: living.reduce((sum, [, { memoryBytes }]) => sum + memoryBytes, 0) / hostBytes,
       mean: () => {
         const means = living.map(([worker]) => this.#meanMemory(worker, nowMs));
         const sum = means.reduce((total, { mean }) => total + mean, 0);
-        return { mean: sum / memoryBytes, count: Math.min(...means.map(({ count }) => count)) };
+        return { mean: sum / hostBytes, count: Math.min(...means.map(({ count }) => count)) };
       },
     };
   }
 
   #meanMemory(worker: string, nowMs: number): Mean {
-    return this.#history.mean(worker, "rssBytes", nowMs - MEAN_FROM_MS, nowMs - MEAN_TO_MS);
+    return this.#history.mean(worker, "ownMemoryBytes", nowMs - MEAN_FROM_MS, nowMs - MEAN_TO_MS);
   }
 
   #grownMost(nowMs: number): string {
-    const grown = Array.from(this.#processes, ([worker, { rssBytes }]) => {
+    const grown = Array.from(this.#processes, ([worker, { memoryBytes }]) => {
       const { mean, count } = this.#meanMemory(worker, nowMs);
-      return { worker, bytes: count === 0 ? rssBytes : rssBytes - mean };
+      return { worker, bytes: count === 0 ? memoryBytes : memoryBytes - mean };
     });
     return grown.reduce((most, one) => (one.bytes > most.bytes ? one : most)).worker;
   }

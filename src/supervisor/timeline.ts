@@ -173,6 +173,7 @@ export class Timeline {
       if (silentMs < SILENT_MS) continue;
       this.#take(name, reader, atMs, { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 });
     }
+    this.#triggers.evaluateAll({ atMs, monotonicMs: this.#clock.monotonic() });
     if (this.#clock.monotonic() - this.#writtenMs < WRITE_INTERVAL_MS) return;
     this.#writtenMs = this.#clock.monotonic();
     void this.#file.write(atMs);

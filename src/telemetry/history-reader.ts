@@ -95,6 +95,8 @@ export class HistoryReader {
     const batches = counted["sluice_batches_total"]!;
     const failed = counted["sluice_events_failed_total"]!;
     const prices = this.#prices;
+    const rssBytes = this.#gauge("process_resident_memory_bytes");
+    const ownMemoryBytes = this.#gauge("sluice_process_own_memory_bytes");
     const settled = failed + counted["sluice_events_stored_total"]!;
     return {
       cpu: rate("process_cpu_seconds_total"),
@@ -105,7 +107,8 @@ export class HistoryReader {
         prices.call * rate("sluice_grpc_calls_total") +
         prices.connection * rate("sluice_grpc_connections_opened_total"),
       eventLoopDelayMax: this.#gauge("sluice_event_loop_delay_seconds", isLongest),
-      rssBytes: this.#gauge("process_resident_memory_bytes"),
+      rssBytes,
+      ownMemoryBytes: Number.isNaN(ownMemoryBytes) ? rssBytes : ownMemoryBytes,
       heapBytes: this.#gauge("nodejs_heap_size_used_bytes"),
       externalBytes: this.#gauge("nodejs_external_memory_bytes"),
       openFds: this.#gauge("process_open_fds"),

@@ -40,11 +40,18 @@ class Watch {
   /** What wall time is ahead by. */
   wallMs = START;
   memoryBytes = 10_000;
+  hostReads = 0;
+  /** Whether what all have together is looked at, too. */
+  all = true;
 
   constructor(of: TriggerSettings) {
     const { history } = this;
     this.triggers = new Triggers(
-      { history, host: () => ({ memoryBytes: this.memoryBytes }), onTrigger: (trigger) => this.fired.push(trigger) },
+      {
+        history,
+        host: () => ({ memoryBytes: (this.hostReads++, this.memoryBytes) }),
+        onTrigger: (trigger) => this.fired.push(trigger),
+      },
       of,
       "supervisor",
     );
@@ -58,6 +65,7 @@ class Watch {
       const ended = { atMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
       this.history.record(worker, ended, values);
       this.triggers.evaluate(worker, ended, values, LIMITS);
+      if (this.all) this.triggers.evaluateAll(ended);
     }
   }
 
@@ -303,19 +311,34 @@ test("without a mean of its own yet, a value is only held against absolute ones"
 test("memory is that of all processes against what they may take, and names the one that grew", () => {
   const watch = new Watch(settings("default"));
   for (let i = 0; i < 60; i++) {
-    watch.seconds(1, { rssBytes: 3_000 }, "0");
+    watch.seconds(1, { ownMemoryBytes: 3_000 }, "0");
     watch.nowMs -= 1_000;
-    watch.seconds(1, { rssBytes: 1_000 }, "1");
+    watch.seconds(1, { ownMemoryBytes: 1_000 }, "1");
   }
   for (let i = 0; i < 5; i++) {
-    watch.seconds(1, { rssBytes: 3_100 }, "0");
+    watch.seconds(1, { ownMemoryBytes: 3_100 }, "0");
     watch.nowMs -= 1_000;
-    watch.seconds(1, { rssBytes: 2_900 }, "1");
+    watch.seconds(1, { ownMemoryBytes: 2_900 }, "1");
   }
   assert.deepEqual(watch.kinds, ["rss"]);
   assert.equal(watch.fired[0]!.worker, "1");
   assert.equal(watch.fired[0]!.value, 0.6);
   assert.ok(Math.abs(watch.fired[0]!.mean! - 0.4) < 1e-6);
+});
+
+test("pages that processes share are counted for none, and the limits are read once, however many processes there are", () => {
+  const watch = new Watch(settings("default"));
+  watch.all = false;
+  for (let second = 0; second < 60; second++) {
+    for (const worker of ["0", "1", "supervisor"]) {
+      watch.seconds(1, { rssBytes: 4_000, ownMemoryBytes: 400 }, worker);
+      watch.nowMs -= 1_000;
+    }
+    watch.nowMs += 1_000;
+    watch.triggers.evaluateAll({ atMs: START + watch.nowMs, monotonicMs: watch.nowMs });
+  }
+  watch.assertSilent();
+  assert.ok(watch.hostReads > 40 && watch.hostReads <= 60);
 });
 
 test("a few errors are no incident, whatever their share is", () => {
@@ -341,7 +364,7 @@ test("each kind has one value that sets it off", () => {
   const worst: Partial<Record<TriggerKind, Partial<HistoryValues>>> = {
     cpu: { cpu: 1, cpuOfLoad: 0 },
     event_loop: { eventLoopDelayMax: 2 },
-    rss: { rssBytes: 9_500 },
+    rss: { ownMemoryBytes: 9_500 },
     heap: { heapBytes: 900 },
     fds: { openFds: 900 },
     connections: { connections: 900 },
@@ -352,7 +375,7 @@ test("each kind has one value that sets it off", () => {
   };
   for (const kind of TRIGGER_KINDS) {
     const watch = new Watch(DEFAULT_TRIGGERS);
-    watch.seconds(60, { rssBytes: 100 });
+    watch.seconds(60, { ownMemoryBytes: 100 });
     watch.seconds(6, worst[kind]);
     assert.deepEqual(watch.kinds, [kind]);
   }

@@ -44,6 +44,16 @@ test("gauges are sums, and one that the process does not have is not known", () 
   assert.ok(Number.isNaN(rssBytes));
 });
 
+test("memory of its own is all that is resident where the system does not tell them apart", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  metrics.set("process_resident_memory_bytes", [[], 100]);
+  assert.equal(reader.read(1).ownMemoryBytes, 100);
+  metrics.set("sluice_process_own_memory_bytes", [[], 60]);
+  const { rssBytes, ownMemoryBytes } = reader.read(2);
+  assert.deepEqual([rssBytes, ownMemoryBytes], [100, 60]);
+});
+
 test("the p99 is of the last seconds' batches, so that answers in bursts do not hide it, and not of all before", () => {
   const metrics = new Metrics();
   const reader = new HistoryReader(metrics.source);
