@@ -13,7 +13,7 @@ export const TRIGGER_KINDS = [
   "cpu",
   /** The longest turn of an event loop within a second, in seconds. */
   "event_loop",
-  /** Resident memory of all processes, as a share of the control group's limit or the host's memory. */
+  /** Resident memory of all processes without the files that they share, as a share of the control group's limit or the host's memory. */
   "rss",
   /** V8's heap of a process, as a share of its limit. */
   "heap",

@@ -15,6 +15,8 @@ import { workerProcess } from "../profiling/slice.ts";
 import type { WorkerSlot } from "./slot.ts";
 
 const SILENT_MS = 2_500;
+/** Looks are a second apart. Whoever comes so much later stood still itself, and has not read yet what others said meanwhile. */
+const LOOKS_APART_MAX_MS = 3_000;
 const LOOK_AFTER_MS = 5_000;
 /** What the watchdog takes beyond its own timeout: its looks, the pauses, the file. */
 const REPORT_MS = 6_000;
@@ -43,6 +45,8 @@ export class Silence {
   readonly #watched = new Map<Slot, Watched>();
   /** The reports' files that have been begun with: one that is in no bundle, or cannot be removed, is left to the next start. */
   readonly #begun = new Set<string>();
+  #lookedMs = Infinity;
+  #resumedMs = -Infinity;
   #looking: Promise<void> | undefined;
 
   constructor(options: SilenceOptions) {
@@ -51,6 +55,9 @@ export class Silence {
 
   /** Looks at every worker; called once a second. */
   look(): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (nowMs - this.#lookedMs > LOOKS_APART_MAX_MS) this.#resumedMs = nowMs;
+    this.#lookedMs = nowMs;
     this.#looking ??= this.#lookAtAll().finally(() => {
       this.#looking = undefined;
     });
@@ -85,7 +92,7 @@ export class Silence {
       this.#begun.add(report.path);
       if ((await begin(report.cause, report.attachments)) !== undefined) await report.remove();
     }
-    if (watched.told || silentMs <= watchdogTimeoutMs + REPORT_MS) return;
+    if (watched.told || Math.min(silentMs, nowMs - this.#resumedMs) <= watchdogTimeoutMs + REPORT_MS) return;
     watched.told = true;
     const seconds = Math.round(silentMs / 1000);
     const why = `it has said nothing for ${seconds} s, and its watchdog neither: it may be stopped, or have no CPU time`;

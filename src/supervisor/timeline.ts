@@ -2,7 +2,8 @@
 // look at it.
 //
 // A process that is stuck pushes nothing, and that is what has to be seen: while it is silent, its event loop is told to be
-// blocked for as long as it is.
+// blocked for as long as it is. If it was this process that stood still, or all of them with their machine, nobody was silent:
+// what a late tick finds counts from then on.
 
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
@@ -11,7 +12,7 @@ import { type Trigger, Triggers } from "../incidents/triggers.ts";
 import { Cgroup, hostMemoryBytes } from "../telemetry/cgroup.ts";
 import { HistoryFile } from "../telemetry/history-file.ts";
 import { HistoryReader, type MetricSource, type Prices } from "../telemetry/history-reader.ts";
-import { HISTORY_SECONDS, History, UNKNOWN } from "../telemetry/history.ts";
+import { HISTORY_SECONDS, History, type HistoryValues, UNKNOWN } from "../telemetry/history.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** What is asked of a worker slot. */
@@ -42,6 +43,10 @@ export interface TimelineDependencies {
 const TICK_MS = 1_000;
 /** Processes push every second; one that is late is not silent yet. */
 const SILENT_MS = 2_000;
+/** A tick that is later than this was held up together with everything that it looks at. */
+const LATE_MS = 2_000;
+/** What was pushed is read at once, or this process was held up; a greater age means that the clock was set. */
+const AGE_MAX_MS = 60_000;
 const WRITE_INTERVAL_MS = 10_000;
 
 /** Where the history lies. */
@@ -60,6 +65,9 @@ export class Timeline {
   readonly #readers = new Map<string, HistoryReader>();
   readonly #file: HistoryFile;
   #writtenMs: number;
+  /** When the next tick is expected, and when the last one came that was late; both monotonic. */
+  #dueMs = Infinity;
+  #resumedMs = -Infinity;
   #timer: Timer | undefined;
   #ticking = false;
 
@@ -100,6 +108,7 @@ export class Timeline {
 
   /** A slot's metrics are new. @param atMs when its process read them. */
   pushed({ name, metrics }: TimelineSlot, atMs: number): void {
+    this.#noticeLateness();
     let reader = this.#readers.get(name);
     if (reader === undefined) this.#readers.set(name, (reader = new HistoryReader(metrics.living, this.#prices)));
     this.#record(name, reader, atMs);
@@ -118,13 +127,21 @@ export class Timeline {
   }
 
   #record(name: string, reader: HistoryReader, atMs: number): void {
-    const values = reader.read(atMs);
-    this.history.record(name, atMs, values);
-    this.#triggers.evaluate(name, atMs, values, reader.limits);
+    this.#take(name, reader, atMs, reader.read(atMs));
+  }
+
+  #take(name: string, { limits }: HistoryReader, atMs: number, values: HistoryValues): void {
+    const ageMs = this.#clock.now() - atMs;
+    const monotonicMs = this.#clock.monotonic() - (ageMs > 0 && ageMs < AGE_MAX_MS ? ageMs : 0);
+    const ended = { atMs, monotonicMs };
+    this.history.record(name, ended, values);
+    this.#triggers.evaluate(name, ended, values, limits);
   }
 
   #schedule(): void {
+    this.#dueMs = this.#clock.monotonic() + TICK_MS;
     this.#timer = this.#clock.setTimeout(() => {
+      this.#noticeLateness();
       // If it was this process that was late, what others have pushed meanwhile is read first.
       this.#clock.setImmediate(() => {
         if (!this.#ticking) return;
@@ -135,16 +152,28 @@ export class Timeline {
     this.#timer.unref?.();
   }
 
+  /** Whatever comes first after a standstill, the tick or a message, has to see it. */
+  #noticeLateness(): void {
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - this.#dueMs <= LATE_MS) return;
+    this.#dueMs = nowMs;
+    this.#resumedMs = nowMs;
+    this.#triggers.resumed(nowMs);
+  }
+
   #tick(): void {
     const atMs = this.#clock.now();
     this.#record(this.#supervisor, this.#own, atMs);
-    for (const { name, silentMs } of this.#slots) {
+    const heardMs = this.#clock.monotonic() - this.#resumedMs;
+    for (const slot of this.#slots) {
+      const { name } = slot;
       const reader = this.#readers.get(name);
-      if (reader === undefined || silentMs === undefined || silentMs < SILENT_MS) continue;
-      const values = { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 };
-      this.history.record(name, atMs, values);
-      this.#triggers.evaluate(name, atMs, values, reader.limits);
+      if (reader === undefined || slot.silentMs === undefined) continue;
+      const silentMs = Math.min(slot.silentMs, heardMs);
+      if (silentMs < SILENT_MS) continue;
+      this.#take(name, reader, atMs, { ...UNKNOWN, eventLoopDelayMax: (silentMs - TICK_MS) / 1000 });
     }
+    this.#triggers.evaluateAll({ atMs, monotonicMs: this.#clock.monotonic() });
     if (this.#clock.monotonic() - this.#writtenMs < WRITE_INTERVAL_MS) return;
     this.#writtenMs = this.#clock.monotonic();
     void this.#file.write(atMs);

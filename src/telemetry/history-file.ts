@@ -5,7 +5,8 @@
 //
 //   <directory>/<ms since the epoch>.ndjson   a HistoryRange a line; the next file begins when one holds fifteen minutes
 //
-// Invariants: a failed write changes nothing but what is on disk, and is told once. A few files are kept, those of earlier runs
+// Invariants: a failed write costs nothing that came before or comes after it, and is told once: it may have left half a line,
+// so the next one ends that first. (A new file instead would, on a full disk, put all earlier ones out.) A few files are kept, those of earlier runs
 // among them, so the directory is bounded.
 
 import { appendFile, mkdir, readdir, readFile, unlink } from "node:fs/promises";
@@ -15,6 +16,8 @@ import type { Logger } from "./log.ts";
 
 /** Of this run and of earlier ones: enough for the last fifteen minutes of a run and of the one before, and for two that failed. */
 const FILES_MAX = 6;
+/** What is taken again after writing has failed, at most: a process and minute are 10 KB of JSON. */
+const RETRY_MS_MAX = 120_000;
 const NAME = /^\d{13,}\.ndjson$/;
 
 export class HistoryFile {
@@ -43,10 +46,14 @@ export class HistoryFile {
   }
 
   async #append(nowMs: number): Promise<void> {
-    const line = `${JSON.stringify(this.#history.range(this.#writtenMs, nowMs))}\n`;
+    // After a long time without a disk only the latest minutes are worth writing again.
+    const fromMs = this.#failed ? Math.max(this.#writtenMs, nowMs - RETRY_MS_MAX) : this.#writtenMs;
+    const line = `${JSON.stringify(this.#history.range(fromMs, nowMs))}\n`;
     try {
-      if (this.#file === undefined || nowMs - this.#fileFromMs > HISTORY_SECONDS * 1000) await this.#begin(nowMs);
-      await appendFile(this.#file!, line);
+      // The clock may have been set back.
+      const coversMs = Math.abs(nowMs - this.#fileFromMs);
+      if (this.#file === undefined || coversMs > HISTORY_SECONDS * 1000) await this.#begin(nowMs);
+      await appendFile(this.#file!, this.#failed ? `\n${line}` : line);
       this.#writtenMs = nowMs;
       this.#failed = false;
     } catch (error) {

@@ -1,7 +1,10 @@
 // The last minutes of every process, second by second: what an incident is measured against and shown with.
 //
-// One value per second and series, in typed arrays that are made once: 15 minutes of 19 series are 76 KB a process, whatever
+// One value per second and series, in typed arrays that are made once: 15 minutes of 20 series are 86 KB a process, whatever
 // happens. Rejected: asking a Prometheus for it. It scrapes every 15 s or less often, and is somewhere else when it is needed.
+//
+// Means are taken over the time that has passed: wall time, which people are shown, may be set back by an hour, and then the
+// minutes before would be those of another hour.
 //
 // Invariants: memory does not grow. A value that is not known is NaN here and null outside, never 0.
 
@@ -14,6 +17,8 @@ export const SERIES = [
   /** The longest turn of the event loop, in seconds. */
   "eventLoopDelayMax",
   "rssBytes",
+  /** Of that, what it shares with no other process; where the system does not say, all of it. */
+  "ownMemoryBytes",
   "heapBytes",
   "externalBytes",
   "openFds",
@@ -52,6 +57,14 @@ export interface WorkerHistory {
   readonly series: Readonly<Partial<Record<Series, readonly (number | null)[]>>>;
 }
 
+/** When a second ended. */
+export interface Moment {
+  /** Wall time, in milliseconds since the epoch. */
+  readonly atMs: number;
+  /** In milliseconds on the clock of this process that never goes back. */
+  readonly monotonicMs: number;
+}
+
 export interface Mean {
   /** NaN if there is no value. */
   readonly mean: number;
@@ -66,6 +79,7 @@ const DIGITS = 6;
 /** Everything about one process: a ring of rows. */
 class Ring {
   readonly #t: Float64Array;
+  readonly #monotonic: Float64Array;
   readonly #values: readonly Float32Array[];
   readonly #rows: number;
   #next = 0;
@@ -74,11 +88,13 @@ class Ring {
   constructor(rows: number) {
     this.#rows = rows;
     this.#t = new Float64Array(rows);
+    this.#monotonic = new Float64Array(rows);
     this.#values = SERIES.map(() => new Float32Array(rows));
   }
 
-  record(atMs: number, values: HistoryValues): void {
+  record({ atMs, monotonicMs }: Moment, values: HistoryValues): void {
     this.#t[this.#next] = atMs;
+    this.#monotonic[this.#next] = monotonicMs;
     for (const [i, name] of SERIES.entries()) this.#values[i]![this.#next] = values[name];
     this.#next = (this.#next + 1) % this.#rows;
     this.#length = Math.min(this.#length + 1, this.#rows);
@@ -88,7 +104,7 @@ class Ring {
     const values = this.#values[SERIES.indexOf(series)]!;
     let sum = 0;
     let count = 0;
-    for (const row of this.#in(fromMs, toMs)) {
+    for (const row of this.#in(this.#monotonic, fromMs, toMs)) {
       const value = values[row]!;
       if (Number.isNaN(value)) continue;
       sum += value;
@@ -98,7 +114,7 @@ class Ring {
   }
 
   range(fromMs: number, toMs: number): WorkerHistory {
-    const rows = [...this.#in(fromMs, toMs)];
+    const rows = [...this.#in(this.#t, fromMs, toMs)];
     const told = (values: Float32Array) =>
       rows.map((row) => (Number.isFinite(values[row]) ? Number(values[row]!.toPrecision(DIGITS)) : null));
     return {
@@ -108,10 +124,10 @@ class Ring {
   }
 
   /** Rows with fromMs < t <= toMs, oldest first. */
-  *#in(fromMs: number, toMs: number): Generator<number> {
+  *#in(times: Float64Array, fromMs: number, toMs: number): Generator<number> {
     for (let i = this.#length; i > 0; i--) {
       const row = (this.#next - i + this.#rows) % this.#rows;
-      const t = this.#t[row]!;
+      const t = times[row]!;
       if (t > fromMs && t <= toMs) yield row;
     }
   }
@@ -125,12 +141,12 @@ export class History {
     this.#rings = new Map(workers.map((worker) => [worker, new Ring(seconds)]));
   }
 
-  /** The second of a process that ended at `atMs`, in milliseconds since the epoch. */
-  record(worker: string, atMs: number, values: HistoryValues): void {
-    this.#rings.get(worker)?.record(atMs, values);
+  /** A second of a process. */
+  record(worker: string, ended: Moment, values: HistoryValues): void {
+    this.#rings.get(worker)?.record(ended, values);
   }
 
-  /** Over seconds that ended after `fromMs` and not after `toMs`. */
+  /** Over seconds that ended after `fromMs` and not after `toMs`, on the clock that never goes back. */
   mean(worker: string, series: Series, fromMs: number, toMs: number): Mean {
     return this.#rings.get(worker)?.mean(series, fromMs, toMs) ?? { mean: Number.NaN, count: 0 };
   }

@@ -26,6 +26,10 @@ function createFamilies() {
     cpu: counter("process_cpu_seconds_total", "User and system CPU time spent."),
     startTime: gauge("process_start_time_seconds", "Start of the process since the Unix epoch."),
     residentMemory: gauge("process_resident_memory_bytes", "Resident memory."),
+    ownMemory: gauge(
+      "sluice_process_own_memory_bytes",
+      "Resident memory without mapped files, whose pages all processes share: these sums are what the service takes.",
+    ),
     virtualMemory: gauge("process_virtual_memory_bytes", "Virtual memory."),
     openFiles: gauge("process_open_fds", "Open file descriptors, sockets included."),
     openFilesMax: gauge("process_max_fds", "Limit of open file descriptors."),
@@ -91,6 +95,13 @@ export function readOpenFilesMax(): number {
 function readVirtualMemory(): number {
   const stat = readFileSync("/proc/self/stat", "utf8");
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 21)[20]);
+}
+
+/** RssAnon and RssShmem of proc_pid_status(5), in bytes. */
+function readOwnMemory(): number {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
+  return bytes("RssAnon") + bytes("RssShmem");
 }
 
 export class ProcessMetrics {
@@ -164,6 +175,7 @@ export class ProcessMetrics {
       f.heapSpace.with(space.space_name.replace(/_space$/, "")).set(space.space_used_size);
     if (!this.#proc) return;
     f.openFiles.with().set(countOpenFiles());
+    f.ownMemory.with().set(readOwnMemory());
     f.virtualMemory.with().set(readVirtualMemory());
   }
 

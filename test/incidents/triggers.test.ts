@@ -11,7 +11,7 @@ import {
   triggers,
 } from "../../src/config/triggers.ts";
 import { type Trigger, Triggers } from "../../src/incidents/triggers.ts";
-import type { Limits } from "../../src/telemetry/history-reader.ts";
+import { HistoryReader, type Limits, PRICES } from "../../src/telemetry/history-reader.ts";
 import { History, type HistoryValues, UNKNOWN } from "../../src/telemetry/history.ts";
 
 const START = 1_700_000_000_000;
@@ -35,13 +35,23 @@ class Watch {
   readonly fired: Trigger[] = [];
   readonly history = new History(["0", "1", "supervisor"]);
   readonly triggers: Triggers;
-  nowMs = START;
+  /** Since this began. */
+  nowMs = 0;
+  /** What wall time is ahead by. */
+  wallMs = START;
   memoryBytes = 10_000;
+  hostReads = 0;
+  /** Whether what all have together is looked at, too. */
+  all = true;
 
   constructor(of: TriggerSettings) {
     const { history } = this;
     this.triggers = new Triggers(
-      { history, host: () => ({ memoryBytes: this.memoryBytes }), onTrigger: (trigger) => this.fired.push(trigger) },
+      {
+        history,
+        host: () => ({ memoryBytes: (this.hostReads++, this.memoryBytes) }),
+        onTrigger: (trigger) => this.fired.push(trigger),
+      },
       of,
       "supervisor",
     );
@@ -52,8 +62,10 @@ class Watch {
     for (let i = 0; i < count; i++) {
       this.nowMs += 1_000;
       const values = { ...HEALTHY, ...known };
-      this.history.record(worker, this.nowMs, values);
-      this.triggers.evaluate(worker, this.nowMs, values, LIMITS);
+      const ended = { atMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
+      this.history.record(worker, ended, values);
+      this.triggers.evaluate(worker, ended, values, LIMITS);
+      if (this.all) this.triggers.evaluateAll(ended);
     }
   }
 
@@ -127,6 +139,29 @@ test("one turn that is longer than the time to hold is enough", () => {
   assert.deepEqual(watch.kinds, ["event_loop"]);
 });
 
+test("one bad value after a gap has not held for as long as the gap", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60);
+  watch.nowMs += 14_000;
+  watch.seconds(1, { heapBytes: 900, eventLoopDelayMax: 2 });
+  watch.assertSilent();
+  watch.seconds(1, { heapBytes: 100, eventLoopDelayMax: 0.01 });
+  watch.seconds(3, { heapBytes: 900 });
+  assert.deepEqual(watch.kinds, ["heap"]);
+});
+
+test("what lasted while nobody could look counts from then on", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60);
+  watch.seconds(2, { heapBytes: 900 });
+  watch.nowMs += 14_000;
+  watch.triggers.resumed(watch.nowMs);
+  watch.seconds(2, { heapBytes: 900, eventLoopDelayMax: 14 });
+  watch.assertSilent();
+  watch.seconds(1, { heapBytes: 900 });
+  assert.deepEqual(watch.kinds, ["heap"]);
+});
+
 test("after it has fired it is silent for its cool-down, each worker for itself", () => {
   const watch = new Watch(settings("event_loop=abs:1;hold:1s;cooldown:1m"));
   watch.seconds(20);
@@ -143,6 +178,47 @@ test("after it has fired it is silent for its cool-down, each worker for itself"
     watch.fired.map(({ worker }) => worker),
     ["0", "1", "0"],
   );
+});
+
+test("a trouble that stays fires ever less often, and anew once it was over for a while", () => {
+  const watch = new Watch(settings("event_loop=abs:1;hold:1s;cooldown:1m"));
+  const firedAt = () => watch.fired.map(({ atMs }) => (atMs - START) / 1_000);
+  watch.seconds(20);
+  watch.seconds(700, { eventLoopDelayMax: 2 });
+  assert.deepEqual(firedAt(), [21, 81, 201, 441]);
+  // Good for less than a cool-down, again and again, is the same trouble.
+  for (let i = 0; i < 8; i++) {
+    watch.seconds(50);
+    watch.seconds(10, { eventLoopDelayMax: 2 });
+  }
+  assert.equal(watch.fired.length, 5);
+  watch.fired.length = 0;
+  watch.seconds(1_000);
+  const goodMs = watch.nowMs;
+  watch.seconds(62, { eventLoopDelayMax: 2 });
+  assert.deepEqual(firedAt(), [goodMs / 1_000 + 1, goodMs / 1_000 + 61]);
+});
+
+test("a wall clock that is set, back or forward, changes nothing but the time that is told", () => {
+  for (const stepMs of [-3_600_000, 3_600_000]) {
+    const watch = new Watch(settings("event_loop=min:0.1;diff:4;abs:off;hold:3s;cooldown:1m"));
+    watch.seconds(60, { eventLoopDelayMax: 0.1 });
+    watch.seconds(2, { eventLoopDelayMax: 0.7 });
+    watch.wallMs += stepMs;
+    watch.assertSilent();
+    watch.seconds(1, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 1);
+    assert.ok(Math.abs(watch.fired[0]!.mean! - 0.1) < 1e-6, "the mean is still that of the minutes before");
+    assert.equal(watch.fired[0]!.atMs, START + stepMs + 63_000);
+    watch.seconds(58, { eventLoopDelayMax: 0.1 });
+    watch.seconds(3, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 2, "the cool-down is over when it would have been");
+    watch.triggers.ended("0");
+    watch.wallMs -= stepMs;
+    watch.seconds(70, { eventLoopDelayMax: 0.1 });
+    watch.seconds(3, { eventLoopDelayMax: 0.7 });
+    assert.equal(watch.fired.length, 3, "a process is not young for longer");
+  }
 });
 
 test("a trigger that is off, and all of them, stay silent", () => {
@@ -162,6 +238,57 @@ test("work that explains the CPU fires nothing, and CPU that no work explains do
   watch.seconds(300, { cpu: 0.01, cpuOfLoad: 0 });
   watch.seconds(5, { cpu: 1, cpuOfLoad: 0.05 });
   assert.deepEqual(watch.kinds, ["cpu"]);
+});
+
+/** What the work of a second explains. */
+function cpuOfLoad(work: { readonly batches: number; readonly calls: number; readonly events: number }): number {
+  const counts: Record<string, number> = {
+    sluice_batches_total: work.batches,
+    sluice_grpc_calls_total: work.calls,
+    sluice_events_received_total: work.events,
+    sluice_publish_bytes_total: work.events * 200,
+  };
+  let second = 0;
+  const reader = new HistoryReader((name) => ({ name, series: [[["OK"], second * (counts[name] ?? 0)]] }), PRICES);
+  reader.read(1_000);
+  second = 1;
+  return reader.read(2_000).cpuOfLoad;
+}
+
+test("a handler that spins under moderate load is seen, and full load is not", () => {
+  for (const calls of [500, 3_300, 5_000, 10_000, 25_000]) {
+    const watch = new Watch(settings("default"));
+    const of = cpuOfLoad({ batches: calls, calls, events: calls });
+    watch.seconds(60, { cpu: 0.05, cpuOfLoad: of });
+    watch.seconds(31, { cpu: 0.99, cpuOfLoad: of });
+    assert.deepEqual(watch.kinds, ["cpu"], `${calls} calls a second`);
+    watch.seconds(30, { cpu: 0.99, cpuOfLoad: of });
+    assert.equal(watch.fired.length, 1, "both measures of CPU are one trigger");
+  }
+  // Requests of one event that take 15 µs each, batches of 100 that take 150 µs.
+  for (const work of [
+    { batches: 66_000, calls: 66_000, events: 66_000 },
+    { batches: 66_000, calls: 0, events: 66_000 },
+    { batches: 6_600, calls: 6_600, events: 660_000 },
+    { batches: 6_600, calls: 0, events: 660_000 },
+  ]) {
+    const watch = new Watch(settings("default"));
+    watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+    watch.seconds(120, { cpu: 1.05, cpuOfLoad: cpuOfLoad(work) });
+    watch.assertSilent();
+  }
+});
+
+test("the first seconds of full load, with code that is not compiled yet, are no incident", () => {
+  const watch = new Watch(settings("default"));
+  watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+  watch.seconds(20, { cpu: 1.05, cpuOfLoad: 1 });
+  watch.seconds(60, { cpu: 1.05, cpuOfLoad: 3 });
+  watch.assertSilent();
+  watch.seconds(60, { cpu: 0.01, cpuOfLoad: 0 });
+  watch.seconds(31, { cpu: 1, cpuOfLoad: 0.7 });
+  assert.deepEqual(watch.kinds, ["cpu"]);
+  assert.match(watch.fired[0]!.why, /of which its load explains less than half, is 1 cores for 30 s/);
 });
 
 test("nothing fires in the first seconds of a process, nor of its successor", () => {
@@ -184,19 +311,34 @@ test("without a mean of its own yet, a value is only held against absolute ones"
 test("memory is that of all processes against what they may take, and names the one that grew", () => {
   const watch = new Watch(settings("default"));
   for (let i = 0; i < 60; i++) {
-    watch.seconds(1, { rssBytes: 3_000 }, "0");
+    watch.seconds(1, { ownMemoryBytes: 3_000 }, "0");
     watch.nowMs -= 1_000;
-    watch.seconds(1, { rssBytes: 1_000 }, "1");
+    watch.seconds(1, { ownMemoryBytes: 1_000 }, "1");
   }
   for (let i = 0; i < 5; i++) {
-    watch.seconds(1, { rssBytes: 3_100 }, "0");
+    watch.seconds(1, { ownMemoryBytes: 3_100 }, "0");
     watch.nowMs -= 1_000;
-    watch.seconds(1, { rssBytes: 2_900 }, "1");
+    watch.seconds(1, { ownMemoryBytes: 2_900 }, "1");
   }
   assert.deepEqual(watch.kinds, ["rss"]);
   assert.equal(watch.fired[0]!.worker, "1");
   assert.equal(watch.fired[0]!.value, 0.6);
   assert.ok(Math.abs(watch.fired[0]!.mean! - 0.4) < 1e-6);
+});
+
+test("pages that processes share are counted for none, and the limits are read once, however many processes there are", () => {
+  const watch = new Watch(settings("default"));
+  watch.all = false;
+  for (let second = 0; second < 60; second++) {
+    for (const worker of ["0", "1", "supervisor"]) {
+      watch.seconds(1, { rssBytes: 4_000, ownMemoryBytes: 400 }, worker);
+      watch.nowMs -= 1_000;
+    }
+    watch.nowMs += 1_000;
+    watch.triggers.evaluateAll({ atMs: START + watch.nowMs, monotonicMs: watch.nowMs });
+  }
+  watch.assertSilent();
+  assert.ok(watch.hostReads > 40 && watch.hostReads <= 60);
 });
 
 test("a few errors are no incident, whatever their share is", () => {
@@ -222,7 +364,7 @@ test("each kind has one value that sets it off", () => {
   const worst: Partial<Record<TriggerKind, Partial<HistoryValues>>> = {
     cpu: { cpu: 1, cpuOfLoad: 0 },
     event_loop: { eventLoopDelayMax: 2 },
-    rss: { rssBytes: 9_500 },
+    rss: { ownMemoryBytes: 9_500 },
     heap: { heapBytes: 900 },
     fds: { openFds: 900 },
     connections: { connections: 900 },
@@ -233,7 +375,7 @@ test("each kind has one value that sets it off", () => {
   };
   for (const kind of TRIGGER_KINDS) {
     const watch = new Watch(DEFAULT_TRIGGERS);
-    watch.seconds(60, { rssBytes: 100 });
+    watch.seconds(60, { ownMemoryBytes: 100 });
     watch.seconds(6, worst[kind]);
     assert.deepEqual(watch.kinds, [kind]);
   }

@@ -257,6 +257,8 @@ test("a process tells its CPU, memory, garbage collections and event loop", asyn
     Number(told.get(name)?.find(([of]) => of.join() === labels.join())?.[1]);
   assert.ok(value("process_cpu_seconds_total") > 0.05);
   assert.ok(value("process_resident_memory_bytes") > 10e6);
+  const own = value("sluice_process_own_memory_bytes");
+  assert.ok(own > 5e6 && own < value("process_resident_memory_bytes"), "without the files that are mapped");
   assert.ok(value("sluice_event_loop_delay_seconds", "1") >= 0.059);
   assert.ok(value("sluice_event_loop_delay_seconds", "0.5") <= value("sluice_event_loop_delay_seconds", "1"));
   const minor = told.get("nodejs_gc_duration_seconds")?.find(([of]) => of[0] === "minor")?.[1];

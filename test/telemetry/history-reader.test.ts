@@ -44,6 +44,16 @@ test("gauges are sums, and one that the process does not have is not known", () 
   assert.ok(Number.isNaN(rssBytes));
 });
 
+test("memory of its own is all that is resident where the system does not tell them apart", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  metrics.set("process_resident_memory_bytes", [[], 100]);
+  assert.equal(reader.read(1).ownMemoryBytes, 100);
+  metrics.set("sluice_process_own_memory_bytes", [[], 60]);
+  const { rssBytes, ownMemoryBytes } = reader.read(2);
+  assert.deepEqual([rssBytes, ownMemoryBytes], [100, 60]);
+});
+
 test("the p99 is of the last seconds' batches, so that answers in bursts do not hide it, and not of all before", () => {
   const metrics = new Metrics();
   const reader = new HistoryReader(metrics.source);
@@ -60,6 +70,26 @@ test("the p99 is of the last seconds' batches, so that answers in bursts do not 
     assert.ok(isSlow(reader.read(atMs).acknowledgedP99), "a second without an answer has that of those before");
   reader.read(7_000);
   assert.ok(Number.isNaN(reader.read(8_000).acknowledgedP99), "seconds without an answer have none");
+});
+
+test("a clock that is set back does not make the p99 that of everything since", () => {
+  const metrics = new Metrics();
+  const reader = new HistoryReader(metrics.source);
+  const histogram = new TimeHistogram();
+  const read = (atMs: number) => {
+    metrics.set("sluice_stage_seconds", [["acknowledged"], histogram.snapshot()]);
+    return reader.read(atMs).acknowledgedP99;
+  };
+  for (let i = 0; i < 100; i++) histogram.observe(5_000);
+  read(3_600_000);
+  for (let i = 0; i < 100; i++) histogram.observe(5_000);
+  read(3_601_000);
+  for (let i = 0; i < 100; i++) histogram.observe(1);
+  read(1_000);
+  for (let atMs = 2_000; atMs <= 8_000; atMs += 1_000) {
+    for (let i = 0; i < 100; i++) histogram.observe(1);
+    assert.ok(read(atMs) < 0.1, String(atMs));
+  }
 });
 
 test("a quantile is interpolated within its bucket, and never beyond the last bound", () => {

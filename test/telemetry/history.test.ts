@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -17,9 +26,12 @@ import { silentLogger } from "../../src/telemetry/log.ts";
 const START = 1_700_000_000_000;
 const values = (known: Partial<HistoryValues>): HistoryValues => ({ ...UNKNOWN, ...known });
 
+/** Wall time and the time that has passed are different things. */
+const at = (sinceMs: number) => ({ atMs: START + sinceMs, monotonicMs: sinceMs });
+
 function filled(seconds: number): History {
   const history = new History(["0", "1"]);
-  for (let i = 1; i <= seconds; i++) history.record("0", START + i * 1000, values({ cpu: i, rssBytes: 1e9 + i }));
+  for (let i = 1; i <= seconds; i++) history.record("0", at(i * 1000), values({ cpu: i, rssBytes: 1e9 + i }));
   return history;
 }
 
@@ -46,22 +58,22 @@ test("after fifteen minutes each second takes the place of the oldest one", () =
 
 test("the mean is of what is known in the range", () => {
   const history = filled(10);
-  history.record("0", START + 11_000, UNKNOWN);
-  assert.deepEqual(history.mean("0", "cpu", START + 7_000, START + 11_000), { mean: 9, count: 3 });
+  history.record("0", at(11_000), UNKNOWN);
+  assert.deepEqual(history.mean("0", "cpu", 7_000, 11_000), { mean: 9, count: 3 });
   assert.deepEqual(history.mean("0", "streams", 0, Infinity), { mean: Number.NaN, count: 0 });
   assert.equal(history.mean("2", "cpu", 0, Infinity).count, 0);
 });
 
 test("a process of which nothing was ever recorded, and one that is not known, cost and break nothing", () => {
   const history = new History(["0"], 5);
-  history.record("7", START, UNKNOWN);
+  history.record("7", at(0), UNKNOWN);
   assert.deepEqual(Object.keys(history.range(0, Infinity).workers), ["0"]);
 });
 
 test("the memory of a history is there from the beginning and does not grow", () => {
   const history = new History(["0"]);
   const before = process.memoryUsage().arrayBuffers;
-  for (let i = 0; i < 5 * HISTORY_SECONDS; i++) history.record("0", START + i, UNKNOWN);
+  for (let i = 0; i < 5 * HISTORY_SECONDS; i++) history.record("0", at(i), UNKNOWN);
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024);
 });
 
@@ -92,6 +104,29 @@ test("what is written is read back by whoever comes next, without a line that wa
   );
   const part = await readHistory(dir.path, START + 8_000, START + 12_000);
   assert.deepEqual(part.workers["0"]!.series.cpu, [9, 10, 11, 12]);
+});
+
+test("a write that failed half way costs no second, and what is taken again is bounded", async () => {
+  for (const [failures, seconds] of [
+    [1, 30],
+    [20, 300],
+  ] as const) {
+    using dir = directory();
+    const file = new HistoryFile(silentLogger(), filled(seconds), dir.path, START);
+    await file.write(START + 10_000);
+    const path = join(dir.path, readdirSync(dir.path)[0]!);
+    renameSync(path, `${path}.aside`);
+    mkdirSync(path);
+    for (let i = 1; i <= failures; i++) await file.write(START + 10_000 + i * 10_000);
+    rmdirSync(path);
+    renameSync(`${path}.aside`, path);
+    appendFileSync(path, '{"names":["cpu"],"workers":{"0":{"t":[17');
+    await file.write(START + seconds * 1_000);
+    const { t } = (await readHistory(dir.path)).workers["0"]!;
+    assert.equal(t.length, 10 + Math.min(seconds - 10, 120));
+    assert.equal(t.at(-1), START + seconds * 1_000);
+    assert.equal(readdirSync(dir.path).length, 1);
+  }
 });
 
 test("files of earlier runs are kept, a few of them", async () => {

@@ -16,6 +16,7 @@ const SERIES: Readonly<Record<Series, SeriesInfo>> = {
   cpuOfLoad: { title: "CPU that the load explains, at most", unit: "cores" },
   eventLoopDelayMax: { title: "Event-loop delay, the longest of each second", unit: "seconds" },
   rssBytes: { title: "Resident memory", unit: "bytes" },
+  ownMemoryBytes: { title: "Memory that is shared with no other process", unit: "bytes" },
   heapBytes: { title: "JavaScript heap", unit: "bytes" },
   externalBytes: { title: "Memory of buffers", unit: "bytes" },
   openFds: { title: "Open file descriptors", unit: "count" },
@@ -43,7 +44,7 @@ interface KindInfo {
 const KINDS: Readonly<Record<IncidentKind, KindInfo>> = {
   cpu: { title: "high CPU", series: ["cpu", "eventsPerSecond"] },
   event_loop: { title: "event loop delayed", series: ["eventLoopDelayMax", "cpu"] },
-  rss: { title: "memory near its limit", series: ["rssBytes", "externalBytes", "heapBytes"] },
+  rss: { title: "memory near its limit", series: ["ownMemoryBytes", "externalBytes", "heapBytes"] },
   heap: { title: "JavaScript heap near its limit", series: ["heapBytes", "rssBytes"] },
   fds: { title: "file descriptors near their limit", series: ["openFds", "connections", "streams"] },
   connections: { title: "many connections", series: ["connections", "openFds", "streams"] },
