@@ -94,16 +94,23 @@ class WorkerProcess {
 
   /** Sees to it that something is left of this process when it cannot tell any more. */
   #watch({ profiling, dataDir, watchdogTimeoutMs: timeoutMs }: Config, workerIndex: number, log: Logger): void {
-    if (!profiling) return;
     const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
-    const failed = (error: unknown) => {
+    const notWatched = (error: unknown) => {
       log.warn({ err: error }, "the worker is not watched");
     };
+    const restarted = (error: unknown) => {
+      log.warn({ err: error }, "the worker's watchdog is started again");
+    };
+    try {
+      new Watchdog({ dir, timeoutMs, restarted, failed: notWatched }).start();
+    } catch (error) {
+      notWatched(error);
+    }
+    if (!profiling) return;
     try {
       watchHeapLimit(dir);
-      new Watchdog({ dir, timeoutMs, failed }).start();
     } catch (error) {
-      failed(error);
+      log.warn({ err: error }, "if the worker runs out of memory, its heap will not be known");
     }
   }
 
