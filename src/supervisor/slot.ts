@@ -31,6 +31,8 @@ interface Exit {
 
 /** How a process ended. */
 export interface Ending extends Exit {
+  /** Undefined if it never began. */
+  readonly pid: number | undefined;
   /** How long it had been ready, in milliseconds; 0 if it never was. */
   readonly readyForMs: number;
   /** Events that it had taken and not answered. */
@@ -261,7 +263,7 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
     }
   }
 
-  #ended({ handed, readyMs }: Living, exit: Exit): void {
+  #ended({ worker, handed, readyMs }: Living, exit: Exit): void {
     this.#living = undefined;
     handed.close();
     this.#lastCause = exit.cause;
@@ -270,6 +272,7 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
     this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {
       ...exit,
+      pid: worker.process.pid,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,
       unsettled: this.metrics.retire(),
     });

@@ -13,6 +13,7 @@
 import cluster from "node:cluster";
 import { join } from "node:path";
 import { IngestError } from "../errors.ts";
+import { toldError, writeCrash } from "../profiling/crash-report.ts";
 import { watchHeapLimit } from "../profiling/heap-at-limit.ts";
 import { Watchdog } from "../profiling/watchdog.ts";
 import { systemClock } from "../clock.ts";
@@ -85,11 +86,29 @@ class WorkerProcess {
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}`, ring: this.#logRing });
+    this.#tellCrash(config, workerIndex, log);
     const attribution = this.#record(config, workerIndex);
     this.#watch(config, workerIndex, log);
     const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
     this.#service = service;
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
+  }
+
+  /** Sees to it that an exception which ends this process is known: in the log, and to the supervisor. */
+  #tellCrash({ dataDir }: Config, workerIndex: number, log: Logger): void {
+    const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
+    process.once("uncaughtExceptionMonitor", (thrown: unknown) => {
+      try {
+        const error = toldError(thrown);
+        log.fatal(
+          { err: { ...error, stack: error.frames.join("\n"), frames: undefined } },
+          "the worker dies of an exception",
+        );
+        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX).lines });
+      } catch {
+        // It dies anyway, and Node.js prints why.
+      }
+    });
   }
 
   /** Sees to it that something is left of this process when it cannot tell any more. */
