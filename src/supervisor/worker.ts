@@ -32,12 +32,14 @@ import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { type Inspections, type Question, versions } from "./inspection.ts";
+import { type Inspections, type Question, versions, type WorkerState } from "./inspection.ts";
 import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
 const SNAPSHOT_INTERVAL_MS = 1_000;
+/** The state goes along with the first snapshot and then with each fifth. */
+const STATE_SNAPSHOTS = 5;
 /** Log lines that one snapshot brings at most. */
 const LINES_MAX = 100;
 /** What a worker takes to drain when its supervisor is gone, and what it waits for that beyond the deadline. */
@@ -59,6 +61,7 @@ class WorkerProcess {
   /** Resolves when the supervisor is gone, and long enough. */
   readonly #abandoned = Promise.withResolvers<ExitCode>();
   #pushing: Promise<void> | undefined;
+  #pushes = 0;
   #recorder: Recorder | undefined;
   #service: Service | undefined;
 
@@ -190,7 +193,18 @@ class WorkerProcess {
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
     const log = this.#logRing.take(LINES_MAX);
-    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service), atMs: Date.now(), log });
+    const state = this.#pushes++ % STATE_SNAPSHOTS === 0 ? { state: this.#state(service) } : {};
+    const health = this.#health(service);
+    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), log, ...state });
+  }
+
+  #state(service: Service): WorkerState {
+    return {
+      ...service.inspect(),
+      pid: process.pid,
+      uptimeSeconds: Math.round(process.uptime()),
+      versions: versions(),
+    };
   }
 
   #receive(message: ToWorker): void {
@@ -242,12 +256,7 @@ class WorkerProcess {
         return this.#processMetrics.eventLoop;
       case "state":
         if (this.#service === undefined) throw new Error("it is starting; try again");
-        return {
-          ...this.#service.inspect(),
-          pid: process.pid,
-          uptimeSeconds: Math.round(process.uptime()),
-          versions: versions(),
-        };
+        return this.#state(this.#service);
       default:
         return question satisfies never;
     }
