@@ -45,6 +45,8 @@ export interface ProfilerOptions {
   readonly cut: (cut: Cut) => void;
   /** Called when the library had to restart a stuck profiler. */
   readonly restarted?: () => void;
+  /** Called when the timer's cut failed. */
+  readonly failed?: (error: unknown) => void;
 }
 
 /** There is one in a process at most, because there is one V8 profiler. */
@@ -54,6 +56,7 @@ export class Profiler {
   readonly #clock: Clock;
   readonly #onCut: (cut: Cut) => void;
   readonly #restarted: () => void;
+  readonly #failed: (error: unknown) => void;
   /** When the last cut was, on both clocks. */
   #cutMs = 0;
   #cutMonotonicMs = 0;
@@ -67,6 +70,7 @@ export class Profiler {
     this.#clock = options.clock ?? systemClock;
     this.#onCut = options.cut;
     this.#restarted = options.restarted ?? (() => {});
+    this.#failed = options.failed ?? (() => {});
   }
 
   start(): void {
@@ -90,20 +94,27 @@ export class Profiler {
   /** The last slice is cut, if it is long enough. */
   stop(): void {
     if (!this.#running) return;
-    if (this.#clock.monotonic() - this.#cutMonotonicMs >= this.#sliceMinMs) this.#cut();
+    if (this.#clock.monotonic() - this.#cutMonotonicMs >= this.#sliceMinMs) this.#tryCut();
     this.#running = false;
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     time.stop();
     heap.stop();
   }
 
-  /** Ends a slice as soon as it may end, at most ten sampling intervals from now. Resolves with the time of the cut. */
+  /**
+   * Ends a slice as soon as it may end, at most ten sampling intervals from now. Resolves with the time of the cut; rejects with
+   * the library's error.
+   */
   async cut(): Promise<number> {
-    this.#nextCut ??= new Promise((resolve) => {
+    this.#nextCut ??= new Promise((resolve, reject) => {
       const waitMs = Math.max(0, this.#cutMonotonicMs + this.#sliceMinMs - this.#clock.monotonic());
       this.#clock.setTimeout(() => {
         this.#nextCut = undefined;
-        resolve(this.#cut());
+        try {
+          resolve(this.#cut());
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
       }, waitMs);
     });
     return await this.#nextCut;
@@ -115,8 +126,16 @@ export class Profiler {
   }
 
   #schedule(): void {
-    this.#timer = this.#clock.setTimeout(() => this.#cut(), SLICE_MS);
+    this.#timer = this.#clock.setTimeout(() => this.#tryCut(), SLICE_MS);
     this.#timer.unref?.();
+  }
+
+  #tryCut(): void {
+    try {
+      this.#cut();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   #cut(): number {
@@ -127,13 +146,14 @@ export class Profiler {
     // A clock that was put back does not make slices of no length.
     const toMs = Math.max(this.#clock.now(), Math.ceil(fromMs + elapsedMs));
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    // First: the next slice is tried if this one fails.
+    this.#schedule();
+    this.#cutMs = toMs;
+    this.#cutMonotonicMs = toMonotonicMs;
     const profile = time.stop(true, undefined, LABEL_NAMES);
     // The library stamps the end.
     profile.timeNanos = fromMs * 1e6;
     if (time.v8ProfilerStuckEventLoopDetected() > 0) this.#restarted();
-    this.#cutMs = toMs;
-    this.#cutMonotonicMs = toMonotonicMs;
-    this.#schedule();
     this.#onCut({ fromMs, toMs, encoded: profile.encode() });
     return toMs;
   }

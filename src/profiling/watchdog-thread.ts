@@ -15,7 +15,7 @@ import type { WatchdogData } from "./watchdog.ts";
 const LOOK_MS = 1_000;
 const SAMPLES = 40;
 const INTERVAL_MS = 25;
-/** A thread that runs JavaScript can be paused within microseconds; one that does not is outside of it. */
+/** A thread that runs JavaScript can be paused, and goes on, within microseconds; one that does not is outside of it. */
 const PAUSE_TIMEOUT_MS = 2_000;
 const FRAMES_MAX = 64;
 /** Reports that nobody took. */
@@ -61,22 +61,27 @@ async function look(stuckMs: number): Promise<StuckReport> {
     session.on("Debugger.scriptParsed", ({ params }: InspectorNotification<Debugger.ScriptParsedEventDataType>) => {
       urls.set(params.scriptId, params.url);
     });
-    const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> =>
-      await Promise.race([answer, sleep(PAUSE_TIMEOUT_MS).then(() => undefined)]);
+    /** What comes too late may reject when the session ends; nobody waits for it then. */
+    const inTime = async <T>(answer: Promise<T>): Promise<T | undefined> => {
+      answer.catch(() => {});
+      return await Promise.race([answer, sleep(PAUSE_TIMEOUT_MS).then(() => undefined)]);
+    };
     const enabled = await inTime(session.post("Debugger.enable"));
     const samples = enabled === undefined ? 0 : SAMPLES;
     for (let i = 0; i < samples && Atomics.load(heartbeat, 0) === beat; i++) {
       const seen = new Promise<StuckFrame[]>((resolve) => {
         paused = resolve;
       });
-      void session.post("Debugger.pause");
+      // What the thread has not answered when the session ends rejects then: it is outside of JavaScript.
+      session.post("Debugger.pause").catch(() => {});
       const frames = await inTime(seen);
       if (frames === undefined) break;
-      await session.post("Debugger.resume");
+      const resumed = await inTime(session.post("Debugger.resume"));
       const key = JSON.stringify(frames);
       const stack = stacks.get(key);
       if (stack === undefined) stacks.set(key, { frames, count: 1 });
       else stack.count += 1;
+      if (resumed === undefined) break;
       await sleep(INTERVAL_MS);
     }
     if (stacks.size === 0)
@@ -100,7 +105,7 @@ async function look(stuckMs: number): Promise<StuckReport> {
 }
 
 function write(report: StuckReport): void {
-  mkdirSync(dir, { recursive: true });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const old = readdirSync(dir).filter((name) => name.startsWith(STUCK_FILE_PREFIX));
   for (const name of old.sort().slice(0, Math.max(0, old.length + 1 - FILES_MAX))) rmSync(join(dir, name));
   const path = join(dir, `${STUCK_FILE_PREFIX}${report.atMs}.json`);

@@ -9,7 +9,7 @@
 // credited to the caller, so that the guilty function is not named. Pausing the thread a few dozen times names it, with the line.
 //
 // Invariants: the main thread's heartbeat is a timer that keeps no process alive; the thread keeps none alive either. A thread
-// that fails is told once, and the process goes on without.
+// that fails is started again once, which is told; when that one fails, too, it is told, and the process goes on without.
 
 import { getCompileCacheDir } from "node:module";
 import { dirname, extname, join } from "node:path";
@@ -33,7 +33,9 @@ export interface WatchdogData {
 export interface WatchdogOptions {
   readonly dir: string;
   readonly timeoutMs: number;
-  /** Called if the thread ended; the process is not watched any more. */
+  /** Called if the thread failed, and another one takes its place. */
+  readonly restarted: (error: Error) => void;
+  /** Called if the thread failed, and its successor too; the process is not watched any more. */
   readonly failed: (error: Error) => void;
 }
 
@@ -42,14 +44,26 @@ export class Watchdog {
   readonly #heartbeat = new Int32Array(new SharedArrayBuffer(4));
   #timer: NodeJS.Timeout | undefined;
   #thread: Worker | undefined;
+  #restarted = false;
+  #stopped = false;
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
   }
 
   start(): void {
-    const { dir, timeoutMs, failed } = this.#options;
     this.#timer = setInterval(() => Atomics.add(this.#heartbeat, 0, 1), HEARTBEAT_MS).unref();
+    this.#startThread();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#thread?.terminate();
+  }
+
+  #startThread(): void {
+    const { dir, timeoutMs } = this.#options;
     const workerData: WatchdogData = { heartbeat: this.#heartbeat, dir, timeoutMs, supervisorPid: process.ppid };
     const cache = getCompileCacheDir();
     const entry = join(import.meta.dirname, `watchdog-thread${extname(import.meta.filename)}`);
@@ -62,13 +76,20 @@ export class Watchdog {
       env: cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) },
     });
     this.#thread.on("error", (error: unknown) => {
-      failed(error instanceof Error ? error : new Error(String(error)));
+      this.#failed(error instanceof Error ? error : new Error(String(error)));
     });
     this.#thread.unref();
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#thread?.terminate();
+  #failed(error: Error): void {
+    if (this.#stopped) return;
+    if (this.#restarted) {
+      clearInterval(this.#timer);
+      this.#options.failed(error);
+      return;
+    }
+    this.#restarted = true;
+    this.#startThread();
+    this.#options.restarted(error);
   }
 }

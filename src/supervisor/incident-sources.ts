@@ -57,7 +57,10 @@ export function incidentSources(observed: Observed): IncidentSources {
     },
     inspect: async (question) =>
       Object.fromEntries(
-        (await inspect(question)).map(({ worker, value, reason }) => [worker, value ?? { problem: reason }]),
+        (await inspect(question)).map(({ worker, value, reason, earlier }) => {
+          const answer = value ?? { problem: reason };
+          return [worker, earlier === undefined ? answer : Object.assign({}, answer, { earlier })];
+        }),
       ),
     history: async (fromMs, toMs) =>
       // Of a time before this process there is only what is on disk.

@@ -20,9 +20,10 @@ import type { Cause, Incident } from "../incidents/incident.ts";
 import { kernelKills } from "../incidents/kernel-kills.ts";
 import { IncidentRecorder } from "../incidents/recorder.ts";
 import { type PastRun, type Run, RunMarker } from "../incidents/run-marker.ts";
-import { type Attachment, HEAP, type IncidentSources } from "../incidents/sources.ts";
+import { type Attachment, HEAP, type IncidentSources, STACK } from "../incidents/sources.ts";
 import { IncidentStore } from "../incidents/store.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
+import { crashText, findCrash } from "../profiling/crash-report.ts";
 import { findHeapAtLimit } from "../profiling/heap-at-limit.ts";
 import { workerProcess } from "../profiling/slice.ts";
 import { profilesDirectory } from "../profiling/slice-files.ts";
@@ -144,7 +145,7 @@ export class ServiceIncidents implements IncidentState {
 
   /** A worker ended, and nobody had told it to. */
   workerEnded(slot: WorkerSlot, ending: Ending): void {
-    this.#track(this.#ended(slot.name, ending, this.#clock.now()));
+    this.#track(this.#ended(slot, ending, this.#clock.now()));
   }
 
   incidents(): Incident[] {
@@ -226,12 +227,22 @@ export class ServiceIncidents implements IncidentState {
 
   // --- what a worker leaves
 
-  async #ended(worker: string, { cause, signal, readyForMs }: Ending, atMs: number): Promise<void> {
+  async #ended({ name: worker, log }: WorkerSlot, ending: Ending, atMs: number): Promise<void> {
+    const { cause, signal, readyForMs, pid } = ending;
     const lived = readyForMs === 0 ? "before it was ready" : `after ${Math.round(readyForMs / 1000)} s`;
     const kind = signal === undefined ? "crash" : "fatal_signal";
     const ended: Cause = { kind, worker, atMs, why: `it ended with ${cause}, ${lived}` };
     if (!(await this.#isOpen(ended))) return;
     const dir = join(this.#profilesDir, workerProcess(worker));
+    const crash = await findCrash(dir, pid, atMs);
+    if (crash !== undefined) {
+      for (const line of crash.lines) log.push(line);
+      const { type, message } = crash.error;
+      const stack = { name: STACK, content: crashText(crash.error) };
+      const told = await this.begin({ ...ended, why: `${ended.why}, of ${type}: ${message}` }, [stack]);
+      if (told !== undefined) await crash.remove();
+      return;
+    }
     const waitMs = signal !== undefined && NO_MEMORY_SIGNALS.has(signal) ? HEAP_WAIT_MS : 0;
     const heap = await findHeapAtLimit(dir, worker, atMs - HEAP_AGE_MAX_MS, waitMs);
     if (heap !== undefined) {

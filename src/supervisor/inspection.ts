@@ -20,8 +20,18 @@ export interface WorkerState extends ServiceState {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+/** What a process told of itself before it was asked. */
+export interface EarlierState {
+  /** In milliseconds since the epoch. */
+  readonly asOfMs: number;
+  readonly state: WorkerState;
+}
+
 /** A process's answer, or why there is none. */
-export type Inspected<Q extends Question> = Observed<Inspections[Q]>;
+export type Inspected<Q extends Question> = Observed<Inspections[Q]> & {
+  /** Instead of an answer, or of the process that ended in the same place a moment ago. */
+  readonly earlier?: EarlierState;
+};
 
 /** What a process can be asked. */
 export interface Inspectable {
@@ -29,6 +39,8 @@ export interface Inspectable {
   readonly name: string;
   /** Settles within bounded time. Rejects with a sentence for people. */
   ask<Q extends Question>(question: Q): Promise<Inspections[Q]>;
+  /** What is known without asking. @param answered whether it has just told its state. */
+  earlier?(answered: boolean): EarlierState | undefined;
 }
 
 /** Asks all at once. */
@@ -38,13 +50,19 @@ export async function inspectAll<Q extends Question>(
 ): Promise<Inspected<Q>[]> {
   return await Promise.all(
     processes.map(async (process): Promise<Inspected<Q>> => {
-      try {
-        return { worker: process.name, value: await process.ask(question) };
-      } catch (error) {
-        return { worker: process.name, reason: error instanceof Error ? error.message : String(error) };
-      }
+      const answer = await inspect(process, question);
+      const earlier = question === "state" ? process.earlier?.(answer.reason === undefined) : undefined;
+      return earlier === undefined ? answer : { ...answer, earlier };
     }),
   );
+}
+
+async function inspect<Q extends Question>(process: Inspectable, question: Q): Promise<Observed<Inspections[Q]>> {
+  try {
+    return { worker: process.name, value: await process.ask(question) };
+  } catch (error) {
+    return { worker: process.name, reason: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** What of `process.versions` says more than "that of this Node.js". */

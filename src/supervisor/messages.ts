@@ -19,7 +19,7 @@ import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
 import type { TakenLines } from "../telemetry/log-ring.ts";
-import type { Inspections, Question } from "./inspection.ts";
+import type { Inspections, Question, WorkerState } from "./inspection.ts";
 
 /** Where a worker takes connections. */
 export interface Listening {
@@ -55,6 +55,8 @@ export type ToSupervisor =
       readonly atMs: number;
       /** Log lines that are new. */
       readonly log: TakenLines;
+      /** Every few seconds: what it could not tell any more if it ended or got stuck now. */
+      readonly state?: WorkerState;
     }
   | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }
   | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string }

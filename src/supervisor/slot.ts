@@ -16,7 +16,7 @@ import type { SlotMetrics } from "../telemetry/slot.ts";
 import { Answers } from "./answers.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { HandedConnections } from "./handed-connections.ts";
-import type { Inspectable, Inspections, Question } from "./inspection.ts";
+import type { EarlierState, Inspectable, Inspections, Question } from "./inspection.ts";
 import { type Health, type Listening, sendToWorker, type ToSupervisor } from "./messages.ts";
 
 interface Exit {
@@ -31,6 +31,8 @@ interface Exit {
 
 /** How a process ended. */
 export interface Ending extends Exit {
+  /** Undefined if it never began. */
+  readonly pid: number | undefined;
   /** How long it had been ready, in milliseconds; 0 if it never was. */
   readonly readyForMs: number;
   /** Events that it had taken and not answered. */
@@ -57,6 +59,9 @@ const DROP_TIMEOUT_MS = 30_000;
 /** Questions are answered from memory, in a turn of its event loop. */
 const ASK_TIMEOUT_MS = 3_000;
 
+/** How long the state of a process that ended is told beside that of its successor. */
+const EARLIER_MS = 60_000;
+
 /** How long after the exit of a process its last messages may arrive. */
 const CLOSE_GRACE_MS = 500;
 
@@ -66,6 +71,7 @@ interface Living {
   readyMs: number | undefined;
   lastSeenMs: number;
   health: Health;
+  told: EarlierState | undefined;
 }
 
 function notReady(problem: string): Health {
@@ -85,6 +91,8 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
   readonly #questions: Answers<Inspections[Question]>;
   #living: Living | undefined;
   #lastCause = "";
+  /** What the last process that ended told, and when that was. */
+  #last: { readonly told: EarlierState | undefined; readonly endedMs: number } | undefined;
   #address: Listening | undefined;
 
   constructor(index: number, metrics: SlotMetrics, observer: SlotObserver, clock: Clock) {
@@ -125,6 +133,7 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
       readyMs: undefined,
       lastSeenMs: this.#clock.monotonic(),
       health: notReady("starting"),
+      told: undefined,
     };
     this.#living = living;
     worker.on("message", (message: ToSupervisor) => {
@@ -215,6 +224,12 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
     return answer as Inspections[Q];
   }
 
+  /** Of the process that ended a moment ago; else of the one that does not answer. */
+  earlier(answered: boolean): EarlierState | undefined {
+    if (this.#last !== undefined && this.#clock.monotonic() - this.#last.endedMs < EARLIER_MS) return this.#last.told;
+    return answered ? undefined : (this.#living ?? this.#last)?.told;
+  }
+
   #receive(living: Living, message: ToSupervisor, config: Config): void {
     // What a dead process says late is about books that are closed, and its successor's may be open.
     if (living !== this.#living) return;
@@ -235,6 +250,7 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
       case "snapshot":
         living.health = message.health;
         this.metrics.update(message.changed);
+        if (message.state !== undefined) living.told = { asOfMs: message.atMs, state: message.state };
         for (const line of message.log.lines) this.log.push(line);
         this.#observer.pushed(this, message.atMs);
         break;
@@ -261,15 +277,17 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
     }
   }
 
-  #ended({ handed, readyMs }: Living, exit: Exit): void {
+  #ended({ worker, handed, readyMs, told }: Living, exit: Exit): void {
     this.#living = undefined;
     handed.close();
     this.#lastCause = exit.cause;
+    this.#last = { told, endedMs: this.#clock.monotonic() };
     this.#cuts.rejectAll(`it ended (${exit.cause})`);
     this.#drops.rejectAll(`it ended (${exit.cause}); look what is left, and try again`);
     this.#questions.rejectAll(`it ended (${exit.cause})`);
     this.#observer.ended(this, {
       ...exit,
+      pid: worker.process.pid,
       readyForMs: readyMs === undefined ? 0 : this.#clock.monotonic() - readyMs,
       unsettled: this.metrics.retire(),
     });

@@ -13,6 +13,7 @@
 import cluster from "node:cluster";
 import { join } from "node:path";
 import { IngestError } from "../errors.ts";
+import { toldError, writeCrash } from "../profiling/crash-report.ts";
 import { watchHeapLimit } from "../profiling/heap-at-limit.ts";
 import { Watchdog } from "../profiling/watchdog.ts";
 import { systemClock } from "../clock.ts";
@@ -31,12 +32,14 @@ import { snapshot } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { type Inspections, type Question, versions } from "./inspection.ts";
+import { type Inspections, type Question, versions, type WorkerState } from "./inspection.ts";
 import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
 
 export type CreateService = (options: ServiceOptions) => Service;
 
 const SNAPSHOT_INTERVAL_MS = 1_000;
+/** The state goes along with the first snapshot and then with each fifth. */
+const STATE_SNAPSHOTS = 5;
 /** Log lines that one snapshot brings at most. */
 const LINES_MAX = 100;
 /** What a worker takes to drain when its supervisor is gone, and what it waits for that beyond the deadline. */
@@ -58,6 +61,7 @@ class WorkerProcess {
   /** Resolves when the supervisor is gone, and long enough. */
   readonly #abandoned = Promise.withResolvers<ExitCode>();
   #pushing: Promise<void> | undefined;
+  #pushes = 0;
   #recorder: Recorder | undefined;
   #service: Service | undefined;
 
@@ -85,6 +89,7 @@ class WorkerProcess {
     if (typeof first === "number") return ExitCode.OK;
     const { config, workerIndex } = first;
     const log = createLogger({ level: config.logLevel, name: `worker ${workerIndex}`, ring: this.#logRing });
+    this.#tellCrash(config, workerIndex, log);
     const attribution = this.#record(config, workerIndex);
     this.#watch(config, workerIndex, log);
     const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
@@ -92,18 +97,42 @@ class WorkerProcess {
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
   }
 
+  /** Sees to it that an exception which ends this process is known: in the log, and to the supervisor. */
+  #tellCrash({ dataDir }: Config, workerIndex: number, log: Logger): void {
+    const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
+    process.once("uncaughtExceptionMonitor", (thrown: unknown) => {
+      try {
+        const error = toldError(thrown);
+        log.fatal(
+          { err: { ...error, stack: error.frames.join("\n"), frames: undefined } },
+          "the worker dies of an exception",
+        );
+        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX).lines });
+      } catch {
+        // It dies anyway, and Node.js prints why.
+      }
+    });
+  }
+
   /** Sees to it that something is left of this process when it cannot tell any more. */
   #watch({ profiling, dataDir, watchdogTimeoutMs: timeoutMs }: Config, workerIndex: number, log: Logger): void {
-    if (!profiling) return;
     const dir = join(profilesDirectory(dataDir), workerProcess(workerIndex));
-    const failed = (error: unknown) => {
+    const notWatched = (error: unknown) => {
       log.warn({ err: error }, "the worker is not watched");
     };
+    const restarted = (error: unknown) => {
+      log.warn({ err: error }, "the worker's watchdog is started again");
+    };
+    try {
+      new Watchdog({ dir, timeoutMs, restarted, failed: notWatched }).start();
+    } catch (error) {
+      notWatched(error);
+    }
+    if (!profiling) return;
     try {
       watchHeapLimit(dir);
-      new Watchdog({ dir, timeoutMs, failed }).start();
     } catch (error) {
-      failed(error);
+      log.warn({ err: error }, "if the worker runs out of memory, its heap will not be known");
     }
   }
 
@@ -164,7 +193,18 @@ class WorkerProcess {
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
     const log = this.#logRing.take(LINES_MAX);
-    await sendToSupervisor({ type: "snapshot", changed, health: this.#health(service), atMs: Date.now(), log });
+    const state = this.#pushes++ % STATE_SNAPSHOTS === 0 ? { state: this.#state(service) } : {};
+    const health = this.#health(service);
+    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), log, ...state });
+  }
+
+  #state(service: Service): WorkerState {
+    return {
+      ...service.inspect(),
+      pid: process.pid,
+      uptimeSeconds: Math.round(process.uptime()),
+      versions: versions(),
+    };
   }
 
   #receive(message: ToWorker): void {
@@ -216,12 +256,7 @@ class WorkerProcess {
         return this.#processMetrics.eventLoop;
       case "state":
         if (this.#service === undefined) throw new Error("it is starting; try again");
-        return {
-          ...this.#service.inspect(),
-          pid: process.pid,
-          uptimeSeconds: Math.round(process.uptime()),
-          versions: versions(),
-        };
+        return this.#state(this.#service);
       default:
         return question satisfies never;
     }

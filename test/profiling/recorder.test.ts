@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import test, { after, before, beforeEach } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { heap } from "@datadog/pprof";
 import { Recorder } from "../../src/profiling/recorder.ts";
 import type { Slice } from "../../src/profiling/slice.ts";
 import { decode, flatten } from "./read.ts";
 import { burnFirst, until } from "./burn.ts";
 
 let full = false;
+/** The disk's write does not return until this settles. */
+let hanging: Promise<void> | undefined;
 let written: Slice[] = [];
 let failures = 0;
 const recorder = new Recorder({
@@ -14,6 +17,7 @@ const recorder = new Recorder({
   heldBytesMax: 20_000,
   write: async (slice) => {
     if (full) throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    await hanging;
     written.push(slice);
   },
   observer: {
@@ -94,4 +98,33 @@ test("what is held has a bound in bytes; the oldest go first", async () => {
   assert.ok(last.held.every(({ toMs }) => toMs > first.atMs));
   const bytes = last.held.reduce((sum, slice) => sum + slice.bytes.length, 0);
   assert.ok(bytes <= 20_000 && bytes > 10_000, `${bytes}`);
+});
+
+test("a disk that hangs delays a cut by a moment only, and what waits for it has the same bound", async () => {
+  const disk = Promise.withResolvers<void>();
+  hanging = disk.promise;
+  const first = await cut();
+  assert.equal(first.held.at(-1)?.toMs, first.atMs);
+  const second = await cut();
+  assert.equal(second.held.at(-1)?.toMs, second.atMs);
+  assert.ok(second.held.reduce((sum, slice) => sum + slice.bytes.length, 0) <= 20_000);
+  disk.resolve();
+  hanging = undefined;
+  const third = await cut();
+  assert.deepEqual([third.held, recorder.problems], [[], []]);
+  const ends = written.map(({ toMs }) => toMs);
+  assert.deepEqual(
+    ends.filter((toMs) => toMs >= first.atMs),
+    [first.atMs, second.atMs, third.atMs],
+  );
+});
+
+test("a heap profile that V8 does not give rejects for who asked, and the process goes on", async (t) => {
+  t.mock.method(heap, "profile", () => {
+    throw new Error("no heap profile");
+  });
+  await assert.rejects(recorder.cut({ kind: "heap", sinceMs: 0 }), /no heap profile/);
+  t.mock.restoreAll();
+  await recorder.cut({ kind: "heap", sinceMs: 0 });
+  assert.deepEqual(recorder.problems, []);
 });

@@ -74,6 +74,16 @@ test("a thread outside of JavaScript is told as such", async (t) => {
   assert.match(stuckText(report), /outside of JavaScript/);
 });
 
+test("a look that ends while the thread is outside of JavaScript does not end the watchdog", async (t) => {
+  const child = run(t, directory(t), "between");
+  let output = "";
+  child.stdout!.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await eventually("it is back", () => output.endsWith("back\n"), 30_000);
+  assert.equal(output, "stuck\nback\n");
+});
+
 test("a thread that comes back is left alone, and a process that was stopped was not stuck", async (t) => {
   const dir = directory(t);
   const child = run(t, dir, "never");

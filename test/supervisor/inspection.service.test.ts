@@ -127,17 +127,27 @@ test(
   async () => {
     await using worker = await startWorker({});
     const { slot, ended } = worker;
-    process.kill(slot.pid!, "SIGSTOP");
-    for (const question of ["state", "eventloop"] as const)
-      assert.deepEqual(await inspectAll([slot], question), [{ worker: "0", reason: "it did not answer within 3 s" }]);
+    const pid = slot.pid!;
+    const told = await eventually("it has told its state", () => slot.earlier(false));
+    assert.equal(told.state.pid, pid);
+    assert.equal(slot.earlier(true), undefined);
+    process.kill(pid, "SIGSTOP");
+    const silent = { worker: "0", reason: "it did not answer within 3 s" };
+    assert.deepEqual(await inspectAll([slot], "eventloop"), [silent]);
+    const [state] = await inspectAll([slot], "state");
+    assert.equal(state!.reason, silent.reason);
+    assert.equal(state!.earlier?.state.pid, pid);
     const [threads] = await inspectAll([slot], "threads");
     assert.ok(threads!.value!.some(({ tid }) => tid === slot.pid));
 
     const asked = inspectAll([slot], "state");
     process.kill(slot.pid!, "SIGKILL");
-    assert.deepEqual(await asked, [{ worker: "0", reason: "it ended (signal SIGKILL)" }]);
+    const [answer] = await asked;
+    assert.equal(answer!.reason, "it ended (signal SIGKILL)");
     await ended;
-    for (const question of ["threads", "eventloop", "state"] as const)
+    // Beside what its successor may answer, too.
+    assert.equal(slot.earlier(true)?.state.pid, pid);
+    for (const question of ["threads", "eventloop"] as const)
       assert.deepEqual(await inspectAll([slot], question), [
         { worker: "0", reason: "it does not run now (signal SIGKILL); try again" },
       ]);
