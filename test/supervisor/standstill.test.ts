@@ -66,6 +66,7 @@ class Scene {
       dir,
       watchdogTimeoutMs: 5_000,
       clock,
+      failed: (error) => assert.fail(String(error)),
       begin: async (cause) => {
         this.begun.push(cause);
         await Promise.resolve();
