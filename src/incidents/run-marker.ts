@@ -3,6 +3,7 @@
 // Its time is the last sign of life, renewed every few seconds; its content says who it was. A lock beside it, which ends with
 // the process whatever happens, keeps two services of one DATA_DIR from taking each other for dead.
 
+import { rmSync } from "node:fs";
 import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
@@ -75,6 +76,16 @@ export class RunMarker {
   async #write(run: Run): Promise<void> {
     await writeFile(this.#path, `${JSON.stringify(run)}\n`, { mode: 0o600 });
     this.#isWritten = true;
+  }
+
+  /** The same, for a process that ends now because somebody told it to; the lock ends with it. Never throws. */
+  endNow(): void {
+    if (this.#timer === undefined) return;
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // The next start tells of a death that was none.
+    }
   }
 
   #renewLater(run: Run): void {

@@ -30,6 +30,7 @@ import { profilesDirectory } from "../profiling/slice-files.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { IncidentMetrics } from "./incident-metrics.ts";
 import { SUPERVISOR } from "./metrics.ts";
+import { beforeEndingAtOnce } from "./signals.ts";
 import { Silence } from "./silence.ts";
 import type { Ending, WorkerSlot } from "./slot.ts";
 
@@ -62,6 +63,8 @@ export class ServiceIncidents implements IncidentState {
   readonly #metrics: IncidentMetrics;
   readonly #log: Logger;
   readonly #clock: Clock;
+  /** A second signal need not remove the marker any more. */
+  readonly #forgetMarker: () => void;
   readonly #pending = new Set<Promise<unknown>>();
   /** Rejects if nothing can be recorded. */
   #opened: Promise<unknown> = Promise.resolve();
@@ -86,6 +89,9 @@ export class ServiceIncidents implements IncidentState {
       },
     });
     this.#marker = new RunMarker(this.#dir, clock);
+    this.#forgetMarker = beforeEndingAtOnce(() => {
+      this.#marker.endNow();
+    });
     this.#metrics = metrics;
     this.#log = log;
     this.#clock = clock;
@@ -135,6 +141,7 @@ export class ServiceIncidents implements IncidentState {
     await ended;
     await this.#recorder.stop();
     await this.#marker.end().catch(() => {});
+    this.#forgetMarker();
   }
 
   /** Records an incident. Never rejects. Undefined if none began, or an attachment is in none; see `IncidentRecorder`. */

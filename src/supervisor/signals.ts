@@ -11,6 +11,19 @@ const SAME_SIGNAL_MS = 100;
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
+const lastSteps = new Set<() => void>();
+
+/**
+ * Has something done before a second signal ends this process. It must be synchronous and must not throw.
+ * @returns takes it back.
+ */
+export function beforeEndingAtOnce(step: () => void): () => void {
+  lastSteps.add(step);
+  return () => {
+    lastSteps.delete(step);
+  };
+}
+
 export function ignoreSignals(): void {
   for (const signal of SIGNALS) process.on(signal, () => {});
 }
@@ -31,6 +44,7 @@ export function shutdownOnSignals(exit: (code: number) => void): AbortSignal {
       }
       if (performance.now() - firstAtMs < SAME_SIGNAL_MS) return;
       for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGKILL");
+      for (const step of lastSteps) step();
       exit(ExitCode[signal]);
     });
   }

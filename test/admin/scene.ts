@@ -94,7 +94,7 @@ const history = (): string => {
 const LOG = [
   { level: "info", time: "2026-03-01T10:06:00.000Z", process: "worker 1", msg: "ready", port: 50051 },
   {
-    level: 40,
+    level: "warn",
     time: AT_MS,
     process: "supervisor",
     msg: "an incident is recorded",

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import test from "node:test";
 import { checkService } from "../../src/cli/doctor/service.ts";
@@ -218,14 +221,21 @@ test("events without an answer at the end are an exit code", async () => {
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(`a second ${signal} ends everything at once`, async () => {
-    const service = await startFixture({ WORKERS: "2", FAKE_DRAIN: "hang" });
+  test(`a second ${signal} ends everything at once, and the next start does not take it for a death`, async (t) => {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-signals-"));
+    t.after(() => {
+      rmSync(dataDir, { recursive: true, force: true });
+    });
+    const service = await startFixture({ WORKERS: "2", FAKE_DRAIN: "hang", DATA_DIR: dataDir });
+    const marker = join(dataDir, "incidents", "run.json");
+    await eventually("the sign of life is there", () => existsSync(marker));
     process.kill(service.pid, signal);
     await eventually("it drains", () => service.stderr().includes('"draining"'));
     // Twice within a tenth of a second is one Ctrl-C that was delivered twice.
     process.kill(service.pid, signal);
     await setTimeout(250);
     assert.deepEqual(await service.stop(signal), { code: ExitCode[signal], signal: null });
+    assert.equal(existsSync(marker), false);
   });
 }
 

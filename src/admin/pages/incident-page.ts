@@ -25,20 +25,22 @@ const FUNCTIONS_MAX = 15;
 /** A file of the bundle; undefined: it is not there. */
 export type ReadFile = (name: string) => Promise<Buffer | undefined>;
 
-/** The profiles of a bundle in the order in which they are of use: what a dying process left, then what came after. */
+/** The profiles of a bundle in the order in which they are of use: what a stuck thread was seen doing, then what came after. */
 const PROFILES: readonly (readonly [name: string, title: string])[] = [
   ["profile-stuck.pb.gz", "CPU while it was stuck"],
-  ["heap-at-limit.pb.gz", "Heap when it was full"],
   ["profile-after.pb.gz", "CPU of the half minute after"],
   ["profile-before.pb.gz", "CPU of the minutes before"],
   ["heap.pb.gz", "Heap"],
 ];
+const HEAP = "heap.pb.gz";
 const AFTER = "profile-after.pb.gz";
 const BEFORE = "profile-before.pb.gz";
 
 export async function incidentPage(incident: Incident, read: ReadFile): Promise<string> {
   const has = (name: string) => incident.files.some((file) => file.name === name);
-  const profiles = PROFILES.filter(([name]) => has(name));
+  // Where the memory is what matters, so is the heap.
+  const rank = (name: string) => (name === HEAP && incident.profile === HEAP ? 0 : 1);
+  const profiles = PROFILES.filter(([name]) => has(name)).sort(([a], [b]) => rank(a) - rank(b));
   const sections: (Html | undefined)[] = [];
   for (const [i, [name, title]] of profiles.entries())
     sections.push(await section(name, () => profileSection(incident, name, title, i === 0, read)));

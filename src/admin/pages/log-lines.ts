@@ -3,15 +3,6 @@
 import { html, type Html } from "./html.ts";
 
 const LINES_MAX = 100;
-/** pino's numbers. */
-const LEVELS: Readonly<Record<string, string>> = {
-  10: "trace",
-  20: "debug",
-  30: "info",
-  40: "warn",
-  50: "error",
-  60: "fatal",
-};
 
 /** @param text one JSON object a line, oldest first. Undefined if there is none. */
 export function logTable(text: string): Html | undefined {
@@ -56,7 +47,7 @@ function row(line: string): Html {
   return html`<tr>
     <td class="time">${when}</td>
     <td>${who}</td>
-    <td>${LEVELS[textOf(level)] ?? textOf(level)}</td>
+    <td>${textOf(level)}</td>
     <td class="code"><strong>${textOf(msg)}</strong> <span class="soft">${more}</span></td>
   </tr> `;
 }
