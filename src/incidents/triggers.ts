@@ -51,7 +51,7 @@ const ERRORS_PER_SECOND_MIN = 10;
 const BUSY_CORES = 0.9;
 /** Code that is not compiled yet takes several times as long; that is over sooner. */
 const BUSY_HOLD_MS = 30_000;
-/** By what the work was measured to cost, in cores, without the margin; healthy full load has two to three times as much. */
+/** By what the work was measured to cost, in cores, without the margin; healthy full load has three times as much and more. */
 const BUSY_WORK_CORES = 0.4;
 /** What one value is taken to have held for at most, unless it is itself the length of a turn that was longer. */
 const GAP_MAX_MS = 2_000;
