@@ -94,7 +94,7 @@ class Captures {
     if (ago !== undefined && past === undefined)
       throw new BadParameter("ago: says when a window of the past ended; give past, too");
     const view = readView(parameters);
-    const profile = await this.#run(async () => {
+    const profile = await this.#run(reply, async () => {
       const wanted: CaptureRequest =
         past === undefined ? { kind: "cpu", seconds, worker } : { kind: "cpu", past, ago: ago ?? 0, worker };
       const later = await this.#state.profile(wanted);
@@ -116,7 +116,7 @@ class Captures {
     const base = parameters.integer("base", 1, PAST_MAX);
     const view = readView(parameters);
     if (parameters.oneOf("gc", ["0", "1"]) === "1") throw new NotOffered(GC_REASON);
-    const profile = await this.#run(async () => {
+    const profile = await this.#run(reply, async () => {
       if (seconds !== undefined) {
         const earlier = await this.#state.profile({ kind: "heap", worker });
         // Nobody waits for an answer when the port closes.
@@ -130,14 +130,21 @@ class Captures {
     await sendProfile(request, reply, profile, view, "heap");
   }
 
-  async #run(take: () => Promise<Profile>): Promise<Profile> {
+  async #run(reply: FastifyReply, take: () => Promise<Profile>): Promise<Profile> {
     if (this.#running >= CAPTURES_MAX)
       throw new TooMany(`${CAPTURES_MAX} profiles are being taken; try again when one has ended`);
     this.#running += 1;
+    let ended = false;
+    const end = () => {
+      if (!ended) this.#running -= 1;
+      ended = true;
+    };
+    // Of a client that hung up; what it asked for costs next to nothing until its end.
+    reply.raw.once("close", end);
     try {
       return await take();
     } finally {
-      this.#running -= 1;
+      end();
     }
   }
 }

@@ -44,6 +44,10 @@ const isPost = (url: string): boolean => url === DROP_PATH || url.split("?", 1)[
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/** `go tool pprof` shows what an error says only with this. */
+const errorHeaders = (url: string): Record<string, string> =>
+  url.startsWith("/debug/pprof") ? { "x-go-pprof": "1" } : {};
+
 /** How long a client may take to send a request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -75,10 +79,15 @@ export class AdminServer {
         "content-security-policy": CONTENT_SECURITY_POLICY,
       });
       if (request.method === "GET" || (request.method === "POST" && isPost(request.url))) return;
-      await reply.code(405).header("allow", "GET").type("text/plain; charset=utf-8").send("only GET is served here\n");
+      const headers = { allow: "GET", ...errorHeaders(request.url) };
+      await reply.code(405).headers(headers).type("text/plain; charset=utf-8").send("only GET is served here\n");
     });
-    this.#app.setNotFoundHandler(async (_request, reply) => {
-      await reply.code(404).type("text/plain; charset=utf-8").send("no such page; / lists them\n");
+    this.#app.setNotFoundHandler(async ({ url }, reply) => {
+      await reply
+        .code(404)
+        .headers(errorHeaders(url))
+        .type("text/plain; charset=utf-8")
+        .send("no such page; / lists them\n");
     });
     this.#app.setErrorHandler(async (error, _request, reply) => {
       const message = error instanceof Error ? error.message : String(error);

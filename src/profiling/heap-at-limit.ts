@@ -24,7 +24,7 @@ const gzipAsync = promisify(gzip);
 export function watchHeapLimit(dir: string): void {
   if (!existsSync(MOVE)) return;
   const folder = join(dir, FOLDER);
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   heap.monitorOutOfMemory("auto", 1, false, [MOVE, "-t", folder]);
 }
 

@@ -15,19 +15,28 @@ export const LABEL_NAMES = ["method", "topic", "caller", "stage"];
 
 const NONE: Labels = Object.freeze({});
 
-/** How many peers, callers or topics are remembered; beyond that they are made anew, with the same content. */
+/** How many callers or topics are remembered; beyond that they are made anew, with the same content. */
 const REMEMBERED_MAX = 1_024;
+/** Peers have ports: more than connections that a worker takes by default, so that those that stay are not forgotten. */
+const PEERS_MAX = 16_384;
 
 /** Values by key; forgets all of them when there are too many, which costs making them again. */
 class Interned<T> {
   readonly #values = new Map<string, T>();
+  readonly #max: number;
 
-  get(key: string, make: () => T): T {
-    let value = this.#values.get(key);
-    if (value === undefined) {
-      if (this.#values.size >= REMEMBERED_MAX) this.#values.clear();
-      this.#values.set(key, (value = make()));
-    }
+  constructor(max = REMEMBERED_MAX) {
+    this.#max = max;
+  }
+
+  get(key: string): T | undefined {
+    return this.#values.get(key);
+  }
+
+  /** @returns the value. */
+  set(key: string, value: T): T {
+    if (this.#values.size >= this.#max) this.#values.clear();
+    this.#values.set(key, value);
     return value;
   }
 }
@@ -53,10 +62,10 @@ class CallOrigin implements Origin {
 
   of(topic: string): Labels {
     if (topic === this.#lastTopic) return this.#lastLabels;
-    const make = () => Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" });
-    this.#lastLabels = this.#byTopic.get(topic, make);
     this.#lastTopic = topic;
-    return this.#lastLabels;
+    return (this.#lastLabels =
+      this.#byTopic.get(topic) ??
+      this.#byTopic.set(topic, Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" })));
   }
 }
 
@@ -79,16 +88,20 @@ export class SampleLabels implements Attribution {
 
   origin(method: string, peer: string): Origin {
     let known = this.#origins.get(method);
-    if (known === undefined) this.#origins.set(method, (known = { byPeer: new Interned(), byCaller: new Interned() }));
-    const { byPeer, byCaller } = known;
-    return byPeer.get(peer, () => {
-      const caller = callerOf(peer);
-      return byCaller.get(caller, () => new CallOrigin(method, caller));
-    });
+    if (known === undefined)
+      this.#origins.set(method, (known = { byPeer: new Interned(PEERS_MAX), byCaller: new Interned() }));
+    const origin = known.byPeer.get(peer);
+    if (origin !== undefined) return origin;
+    const caller = callerOf(peer);
+    return known.byPeer.set(
+      peer,
+      known.byCaller.get(caller) ?? known.byCaller.set(caller, new CallOrigin(method, caller)),
+    );
   }
 
   stage(stage: "produce" | "settle", topic: string): Labels {
-    return this.#stages[stage].get(topic, () => Object.freeze({ topic, stage }));
+    const known = this.#stages[stage];
+    return known.get(topic) ?? known.set(topic, Object.freeze({ topic, stage }));
   }
 
   mark(labels: Labels): void {

@@ -25,9 +25,9 @@ export function sliceWriter(dir: string, process: string): WriteSlice {
   return async (slice) => {
     const file = join(directory, sliceFileName(slice));
     const unfinished = `${file}${UNFINISHED}`;
-    await mkdir(directory, { recursive: true });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
-      await writeFile(unfinished, slice.bytes);
+      await writeFile(unfinished, slice.bytes, { mode: 0o600 });
       await rename(unfinished, file);
     } catch (error) {
       // A full disk has no room for the half of a slice either.

@@ -8,6 +8,7 @@ import { stacksOf } from "../../src/profiling/stacks.ts";
 import { noIncidents } from "../incidents/support.ts";
 import { type Given, profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
+import { eventually } from "../support/service.ts";
 
 const clicks: Given = {
   stack: [
@@ -309,6 +310,29 @@ test("the seventeenth profile at a time is refused", async () => {
   held.resolve();
   assert.ok((await Promise.all(running)).every((each) => each.status === 200));
   assert.equal((await get("heap?worker=0")).status, 200);
+});
+
+test("who hangs up leaves its place to others", async () => {
+  const held = Promise.withResolvers<void>();
+  release = held.promise;
+  const client = new AbortController();
+  const running = Array.from({ length: 16 }, () => fetch(`${base}/heap?worker=0`, { signal: client.signal }));
+  while (captured.length < 16)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  client.abort();
+  await Promise.allSettled(running);
+  release = Promise.resolve();
+  await eventually("there is a place", async () => (await get("heap?worker=0")).status === 200);
+  held.resolve();
+});
+
+test("what is not there, or not GET, is an error that go tool pprof shows", async () => {
+  const missing = await get("nothing");
+  assert.deepEqual([missing.status, missing.headers.get("x-go-pprof")], [404, "1"]);
+  const posted = await fetch(`${base}/symbol`, { method: "POST" });
+  assert.deepEqual([posted.status, posted.headers.get("x-go-pprof")], [405, "1"]);
 });
 
 test("the command line is Go's way: separated by NUL", async () => {

@@ -110,3 +110,12 @@ test("it looks every ten seconds until it is stopped", async () => {
   await each.stop();
   assert.equal(kept.length, 3);
 });
+
+test("slices are for the service's own user", async () => {
+  await write("worker-0", 1_000);
+  const [name] = await readdir(join(dir, "worker-0"));
+  const modes = [join(dir, "worker-0"), join(dir, "worker-0", name!)].map(
+    async (path) => (await stat(path)).mode & 0o777,
+  );
+  assert.deepEqual(await Promise.all(modes), [0o700, 0o600]);
+});
