@@ -300,7 +300,8 @@ export class IncidentRecorder {
   async #until(atMs: number): Promise<boolean> {
     if (this.#stopping) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.setTimeout(resolve, Math.max(0, atMs - this.#clock.now()));
+    // A wall clock that is set back is not waited for.
+    const timer = this.#clock.setTimeout(resolve, Math.max(0, Math.min(this.#afterMs, atMs - this.#clock.now())));
     this.#wakers.add(resolve);
     await promise;
     this.#wakers.delete(resolve);
