@@ -125,9 +125,7 @@ class Metronome implements ProfiledProcess {
 
   async cut(): Promise<CutAnswer> {
     if (this.failure !== undefined) throw new Error(this.failure);
-    return await (this.#cutting ??= this.#cut().finally(() => {
-      this.#cutting = undefined;
-    }));
+    return await (this.#cutting ??= this.#cut());
   }
 
   async #cut(): Promise<CutAnswer> {
@@ -136,6 +134,8 @@ class Metronome implements ProfiledProcess {
     });
     const fromMs = this.#cutMs;
     const toMs = (this.#cutMs = Math.max(Date.now(), fromMs + 1));
+    // Whoever asks from now on gets the next one, as with a recorder: this one has ended before.
+    this.#cutting = undefined;
     this.spans.push([fromMs, toMs]);
     await write(`worker-${this.name}`, slice(fromMs, toMs, { value: [1, toMs - fromMs] }));
     return { pid: this.pid, atMs: toMs, held: [] };
