@@ -1,8 +1,8 @@
 // `npm test`: every test file of the repository, with one real Kafka broker for those that need it.
 //
-// Unit tests run two files at a time; those that start the service, load a broker or run programs of others (judges) run alone,
-// so that their time limits mean the same on a small machine. So do those that look at pages in Chromium. Judges are fetched and
-// built before their tests begin.
+// Two files run at a time: much of what starts the service waits for something to happen. Those that load the real broker run alone, so
+// that their time limits mean the same on a small machine. Judges (programs of others) are fetched and built before their tests
+// begin.
 // What ends is told at once: a line per file that passes, everything about one that fails. The last line is
 // `N passed, N failed`, with `, N skipped` if there are any, and the exit code is 1 if anything failed.
 
@@ -25,7 +25,8 @@ const HELP = `Runs the tests.
 
 const ROOT = join(import.meta.dirname, "..");
 const UNIT = { concurrency: 2, timeoutMs: 120_000 } as const;
-const SERVICE = { concurrency: 1, timeoutMs: 300_000 } as const;
+const SERVICE = { concurrency: 2, timeoutMs: 300_000 } as const;
+const KAFKA = { concurrency: 1, timeoutMs: 300_000 } as const;
 
 interface Totals {
   passed: number;
@@ -135,7 +136,7 @@ async function main(): Promise<number> {
   if (missingBrowser === undefined) await runAll(browser, SERVICE, env, signal, totals);
   if (missing === undefined && kafka.length > 0 && !signal.aborted) {
     await withBroker(totals, async (cluster) => {
-      await runAll(kafka, SERVICE, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
+      await runAll(kafka, KAFKA, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
     });
   }
 
