@@ -40,7 +40,7 @@ test("a leak of Buffers fires on resident memory, and the heap profile names who
   await scene.assertIngestGoesOn(recorded.worker);
   const bundle = bundleOf(await scene.bundles(), recorded);
 
-  assert.match(bundle.incident.why, /resident memory/);
+  assert.match(bundle.incident.why, /memory of all processes/);
   assertReachesBack(bundle);
   const heap = fileOf(bundle, "heap.pb.gz");
   assert.equal(await pprofTop(heap, "inuse_space"), "(external)", "most of it is no objects");
