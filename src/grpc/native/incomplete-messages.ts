@@ -5,6 +5,7 @@
 // moment later. The timer runs while there is something in the list, and once more at most.
 
 import type { Clock, Timer } from "../../clock.ts";
+import { LinkedList } from "../../linked-list.ts";
 import type { PartialMessage } from "./partial-message.ts";
 
 /** Younger ones are not ended to make room for others: their bytes are most likely on the wire. In milliseconds. */
@@ -14,8 +15,8 @@ export class IncompleteMessages {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #sweep = (): void => this.#endOld();
-  #oldest: PartialMessage | undefined;
-  #youngest: PartialMessage | undefined;
+  /** Oldest first. */
+  readonly #messages = new LinkedList<PartialMessage>();
   #timer: Timer | undefined;
 
   /** @param timeoutMs how long a message may take from its first byte to its last (GRPC_MESSAGE_TIMEOUT). */
@@ -25,36 +26,24 @@ export class IncompleteMessages {
   }
 
   get empty(): boolean {
-    return this.#oldest === undefined;
+    return this.#messages.size === 0;
   }
 
   /** From now on the client is waited for. A message whose stream was paused meanwhile begins anew. */
   add(message: PartialMessage): void {
     message.sinceMs = this.#clock.monotonic();
-    message.listed = true;
-    message.previous = this.#youngest;
-    message.next = undefined;
-    if (this.#youngest === undefined) this.#oldest = message;
-    else this.#youngest.next = message;
-    this.#youngest = message;
+    this.#messages.add(message);
     if (this.#timer === undefined) this.#arm(this.#timeoutMs);
   }
 
   /** It is complete, or given up, or its stream is paused. */
   remove(message: PartialMessage): void {
-    if (!message.listed) return;
-    message.listed = false;
-    if (message.previous === undefined) this.#oldest = message.next;
-    else message.previous.next = message.next;
-    if (message.next === undefined) this.#youngest = message.previous;
-    else message.next.previous = message.previous;
-    message.previous = undefined;
-    message.next = undefined;
+    this.#messages.remove(message);
   }
 
   /** Ends the call of the oldest message, if that is old enough and not the requester's. */
   evictOldest(requester: object): boolean {
-    const oldest = this.#oldest;
+    const oldest = this.#messages.first;
     if (oldest === undefined || oldest.owner === requester) return false;
     if (this.#clock.monotonic() - oldest.sinceMs <= EVICTABLE_AGE_MS) return false;
     this.remove(oldest);
@@ -76,7 +65,7 @@ export class IncompleteMessages {
     this.#timer = undefined;
     const nowMs = this.#clock.monotonic();
     for (;;) {
-      const oldest = this.#oldest;
+      const oldest = this.#messages.first;
       if (oldest === undefined) return;
       const leftMs = oldest.sinceMs + this.#timeoutMs - nowMs;
       if (leftMs > 0) {

@@ -5,6 +5,7 @@
 // The buffer grows with the bytes that came, not with those that were announced: a client that announces 4 MiB and sends one
 // byte costs 32 KiB. Growing by four at a time, bytes are copied a third more often than if the length were believed.
 
+import type { Linked } from "../../linked-list.ts";
 import type { MessageBuffers } from "./message-buffers.ts";
 
 const PREFIX_BYTES = 5;
@@ -19,7 +20,7 @@ export interface MessageOwner {
   evicted(): void;
 }
 
-export class PartialMessage {
+export class PartialMessage implements Linked<PartialMessage> {
   readonly owner: MessageOwner;
   /** Zero or one. Right once the prefix is complete, as is `length`. */
   flag = 0;
@@ -32,7 +33,6 @@ export class PartialMessage {
 
   // Of IncompleteMessages, whose list this is a node of.
   sinceMs = 0;
-  listed = false;
   previous: PartialMessage | undefined;
   next: PartialMessage | undefined;
 
