@@ -10,7 +10,8 @@ import {
   prometheusContentType,
   type RegistryContentType,
 } from "prom-client";
-import { TIME_BUCKETS, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+import { TIME_BUCKETS } from "./histograms.ts";
+import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 import { SeriesSum } from "./slot.ts";
 
 /** One process's metrics. */

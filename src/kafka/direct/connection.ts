@@ -15,6 +15,7 @@ import type { Duplex } from "node:stream";
 import { Reader, type Writer } from "@platformatic/kafka";
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
+import type { Counter } from "../../telemetry/instruments.ts";
 import type { KafkaOptions, TlsOptions } from "../options.ts";
 
 export type ConnectionOptions = Pick<KafkaOptions, "clientId" | "connectTimeoutMs" | "requestTimeoutMs" | "tls">;
@@ -39,6 +40,12 @@ export const dialSocket: Dial = (host, port, tls) => {
 /** A node callback, as the codecs of @platformatic/kafka want it. */
 type Callback<T> = (error: Error | null, result: T) => void;
 
+/** Counts bytes, framing included, TLS not. */
+export interface Traffic {
+  readonly sent: Counter;
+  readonly received: Counter;
+}
+
 interface Pending {
   readonly correlationId: number;
   readonly deadlineMs: number;
@@ -54,6 +61,7 @@ export class Connection {
   readonly port: number;
   readonly #clock: Clock;
   readonly #options: ConnectionOptions;
+  readonly #traffic: Traffic | undefined;
   readonly #socket: Duplex;
   readonly #pending: Pending[] = [];
   #onClosed: ((error: IngestError) => void) | undefined;
@@ -65,11 +73,12 @@ export class Connection {
   #closed: IngestError | undefined;
 
   /** Begins to connect; `opened` tells how that went. */
-  constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions) {
+  constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions, traffic?: Traffic) {
     this.host = host;
     this.port = port;
     this.#clock = clock;
     this.#options = options;
+    this.#traffic = traffic;
     this.#socket = dial(host, port, options.tls);
     this.#socket.on("error", (cause) => this.#fail(`connection to ${host}:${port} failed: ${describe(cause)}`, cause));
     this.#socket.on("close", () => this.#fail(`broker ${host}:${port} closed the connection`));
@@ -129,7 +138,10 @@ export class Connection {
     this.#pending.push({ correlationId, deadlineMs, settle });
     this.#armTimer();
     this.#socket.cork();
-    for (const piece of pieces) this.#socket.write(piece);
+    for (const piece of pieces) {
+      this.#traffic?.sent.inc(piece.length);
+      this.#socket.write(piece);
+    }
     this.#socket.uncork();
   }
 
@@ -183,6 +195,7 @@ export class Connection {
 
   /** Responses are small next to requests, so the rare one that spans chunks is put together once it is whole. */
   #receive(chunk: Buffer): void {
+    this.#traffic?.received.inc(chunk.length);
     this.#received.push(chunk);
     this.#receivedBytes += chunk.length;
     if (this.#receivedBytes < this.#expectedBytes) return;
