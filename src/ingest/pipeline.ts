@@ -248,12 +248,15 @@ export class Pipeline {
   #append(source: Buffer, batch: Batch, event: number, topic: Topic, durability: GivenDurability, nowMs: number): void {
     const index = this.#index;
     if (topic.error !== undefined) return this.#failEvent(batch, event, topic, topic.error);
-    const given = index.timestamps[event]!;
-    const timestamp = given === NO_TIMESTAMP ? nowMs : given;
     const info = topic.info;
-    if (timestamp === INVALID_TIMESTAMP) return this.#failEvent(batch, event, topic, TIMESTAMP_ERROR);
-    if (nowMs - timestamp > info.timestampBeforeMaxMs || timestamp - nowMs > info.timestampAfterMaxMs) {
-      return this.#failEvent(batch, event, topic, timestampOutside(topic, timestamp, nowMs));
+    let timestamp = index.timestamps[event]!;
+    if (timestamp === NO_TIMESTAMP) {
+      timestamp = nowMs;
+    } else {
+      if (timestamp === INVALID_TIMESTAMP) return this.#failEvent(batch, event, topic, TIMESTAMP_ERROR);
+      if (nowMs - timestamp > info.timestampBeforeMaxMs || timestamp - nowMs > info.timestampAfterMaxMs) {
+        return this.#failEvent(batch, event, topic, timestampOutside(topic, timestamp, nowMs));
+      }
     }
     if (info.keyRequired && index.rows[event * ROW + COLUMN.keyLength]! < 0) {
       return this.#failEvent(batch, event, topic, keyMissing(topic));
