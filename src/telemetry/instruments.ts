@@ -125,6 +125,7 @@ export class Family<T extends Instrument> {
   readonly definition: MetricDefinition;
   readonly #make: () => T;
   readonly #limits: readonly (LabelLimit | undefined)[];
+  readonly #isLimited: boolean;
   readonly #series = new Map<string, Member<T>>();
   /** How many numbers one series takes. */
   readonly #width: number;
@@ -137,6 +138,7 @@ export class Family<T extends Instrument> {
     this.#make = make;
     this.#width = definition.bounds === undefined ? 1 : definition.bounds.length + 2;
     this.#limits = definition.labels.map((label) => limits[label]);
+    this.#isLimited = this.#limits.some((limit) => limit !== undefined);
   }
 
   /** The series with these label values, in the order of the definition. Take it once and keep it. */
@@ -158,7 +160,7 @@ export class Family<T extends Instrument> {
 
   /** What label values are told as, where there are more than may have a name. */
   labelsOf(values: readonly string[]): readonly string[] {
-    return values.map((value, i) => this.#limits[i]?.of(value) ?? value);
+    return this.#isLimited ? values.map((value, i) => this.#limits[i]?.of(value) ?? value) : values;
   }
 
   /** Gives the place of a value of a label away. @returns whether it had one. */

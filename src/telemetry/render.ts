@@ -29,6 +29,9 @@ const SLICE_MS = 5;
 /** Series between two looks at the clock. */
 const SERIES_BETWEEN = 64;
 
+/** The next scrape is probably about as long as the last one; bytes. */
+let expectedBytes = 64 << 10;
+
 /** Lets the event loop turn when the time of a slice is over. */
 class Slices {
   #sinceMs = performance.now();
@@ -63,7 +66,7 @@ export async function renderMetrics(
     worker,
     metrics: new Map(metrics.map(({ name, series }) => [name, series])),
   }));
-  const out = new TextBuffer();
+  const out = new TextBuffer(expectedBytes);
   for (const definition of definitions) {
     const { name, perWorker } = definition;
     const text = new MetricText(definition, openMetrics, out);
@@ -88,5 +91,6 @@ export async function renderMetrics(
     }
   }
   if (openMetrics) out.text(END_OF_OPEN_METRICS);
+  expectedBytes = Math.ceil(out.length * 1.1);
   return { contentType: openMetrics ? OPEN_METRICS_TYPE : TEXT_TYPE, body: out.view() };
 }

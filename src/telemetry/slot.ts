@@ -125,17 +125,18 @@ export class SlotMetrics {
   /** A metric of the living process; the same object until it changes, undefined if there is none. */
   readonly living = (name: string): MetricSnapshot | undefined => this.#living.get(name)?.snapshot;
 
-  snapshot(): MetricSnapshot[] {
+  /** @param names of metrics; absent: of all that there are. */
+  snapshot(names: Iterable<string> = new Set([...this.#dead.keys(), ...this.#living.keys()])): MetricSnapshot[] {
     const snapshots: MetricSnapshot[] = [];
-    for (const name of new Set([...this.#dead.keys(), ...this.#living.keys()])) {
+    for (const name of names) {
       const living = this.living(name);
       const dead = this.#dead.get(name);
-      if (dead === undefined && living !== undefined) {
-        snapshots.push(living);
+      if (dead === undefined) {
+        if (living !== undefined) snapshots.push(living);
         continue;
       }
       const sum = new SeriesSum();
-      for (const each of dead?.series ?? []) sum.add(each);
+      for (const each of dead.series) sum.add(each);
       for (const each of living?.series ?? []) sum.add(each);
       snapshots.push({ name, series: sum.series });
     }

@@ -3,14 +3,18 @@
 // Rejected: strings, put together at the end. 90,000 short ones are ropes until then, and what makes them flat, or bytes, takes
 // as long as all the rest in one go.
 
-const FIRST_BYTES = 64 << 10;
 const DIGIT_ZERO = 48;
 /** Digits of the largest whole number that is written as one. */
 const DIGITS_MAX = 16;
 
 export class TextBuffer {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes: Buffer;
   #length = 0;
+
+  /** @param bytes that it will probably take. */
+  constructor(bytes: number) {
+    this.#bytes = Buffer.allocUnsafe(bytes);
+  }
 
   /** Bytes so far. */
   get length(): number {

@@ -102,7 +102,7 @@ test("what prom-client says of the same numbers is said here, line by line", asy
 });
 
 test("numbers are written as Go reads them", () => {
-  const out = new TextBuffer();
+  const out = new TextBuffer(1);
   for (const value of VALUES) {
     out.number(value);
     out.text(" ");
