@@ -46,7 +46,8 @@ export function scrapeDefinitions(): MetricDefinition[] {
 }
 
 const READ_INTERVAL_MS = 1_000;
-const SOCKETS_INTERVAL_MS = 10_000;
+/** How many of those between two looks at the sockets. */
+const SOCKETS_EVERY = 10;
 
 export interface SupervisorMetricsOptions extends LabelLimits {
   readonly workers: number;
@@ -70,7 +71,8 @@ export class SupervisorMetrics {
   readonly #limits: Readonly<Record<string, LabelLimit>>;
   readonly #options: SupervisorMetricsOptions;
   #processSnapshot: readonly MetricSnapshot[] = [];
-  #timers: NodeJS.Timeout[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #reads = 0;
 
   constructor(log: Logger, options: SupervisorMetricsOptions) {
     this.#options = options;
@@ -94,16 +96,15 @@ export class SupervisorMetrics {
       this.#processSnapshot = [...this.#process.read().snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
       this.#readLoad();
+      // Not at first, when nobody listens yet.
+      if (this.#reads++ % SOCKETS_EVERY === 1) void this.#readSockets();
     };
     read();
-    this.#timers = [
-      setInterval(read, READ_INTERVAL_MS).unref(),
-      setInterval(() => void this.#readSockets(), SOCKETS_INTERVAL_MS).unref(),
-    ];
+    this.#timer = setInterval(read, READ_INTERVAL_MS).unref();
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
     this.#process.stop();
   }
 
