@@ -112,14 +112,21 @@ export class IncidentRecorder {
     });
   }
 
-  /** Completes what an earlier run began and died over. */
-  async completeInterrupted(): Promise<void> {
+  /**
+   * Completes what an earlier run began and died over.
+   * @param left what is there of an incident's run; what the bundle has already stays as it is.
+   */
+  async completeInterrupted(left: (cause: Cause) => readonly Attachment[] = () => []): Promise<void> {
     for (const bundle of this.#store.interrupted()) {
       if ([...this.#recordings.values()].some((recording) => recording.bundle === bundle)) continue;
       const { kind, worker, atMs, why } = bundle.incident;
       const cause = { kind, worker: worker === ALL_PROCESSES ? undefined : worker, atMs, why };
       try {
         await bundle.problem("its recorder died; what was left on disk was added at the next start");
+        await this.#attach(
+          bundle,
+          left(cause).filter(({ name }) => !hasFile(bundle.incident, name)),
+        );
         await this.#take(bundle, cause, OF_A_PAST_RUN, true);
         await this.#complete(bundle);
       } catch (error) {

@@ -47,23 +47,32 @@ export interface Part {
   readonly take: (scene: Scene) => Promise<Content | undefined>;
 }
 
-const json = (value: unknown): string => `${JSON.stringify(value, undefined, 1)}\n`;
+export const LOG = "log.ndjson";
+export const LEDGER = "ledger.json";
+export const VERSIONS = "versions.json";
+export const CONFIG = "config.json";
+
+/** A value as a file of a bundle. */
+export const fileOf = (value: unknown): string => `${JSON.stringify(value, undefined, 1)}\n`;
+
+/** Lines of the log as a file of a bundle. */
+export const logFile = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join("");
 
 const inspected = (name: string, question: Question): Part => ({
   name,
-  take: async ({ sources }) => json(await sources.inspect(question)),
+  take: async ({ sources }) => fileOf(await sources.inspect(question)),
 });
 
 const history: Part = {
   name: "history.json",
-  take: async ({ sources, beforeMs, afterMs }) => json(await sources.history(beforeMs, afterMs)),
+  take: async ({ sources, beforeMs, afterMs }) => fileOf(await sources.history(beforeMs, afterMs)),
 };
 
 const log: Part = {
-  name: "log.ndjson",
+  name: LOG,
   take: async ({ sources, afterMs }) => {
     const lines = sources.logLines(afterMs);
-    return lines.length === 0 ? undefined : lines.map((line) => `${line}\n`).join("");
+    return lines.length === 0 ? undefined : logFile(lines);
   },
 };
 
@@ -107,9 +116,9 @@ export const AT_ONCE: readonly Part[] = [
   inspected("threads.json", "threads"),
   inspected("eventloop.json", "eventloop"),
   inspected("state.json", "state"),
-  { name: "ledger.json", take: async ({ sources }) => json(sources.ledger()) },
-  { name: "versions.json", take: async ({ sources }) => json(sources.versions()) },
-  { name: "config.json", take: async ({ sources }) => json(sources.config()) },
+  { name: LEDGER, take: async ({ sources }) => fileOf(sources.ledger()) },
+  { name: VERSIONS, take: async ({ sources }) => fileOf(sources.versions()) },
+  { name: CONFIG, take: async ({ sources }) => fileOf(sources.config()) },
   heap,
   profileBefore,
 ];
@@ -117,5 +126,5 @@ export const AT_ONCE: readonly Part[] = [
 /** What is taken when the time after the cause is over; history and log lines again, with that time in them. */
 export const AFTERWARDS: readonly Part[] = [profileAfter, history, log];
 
-/** What can be had of a run that is over: what it left on disk. */
+/** What can be had of a run that is over: what it left on disk. The rest of it comes as attachments; see past-run.ts. */
 export const OF_A_PAST_RUN: readonly Part[] = [history, log, heap, profileBefore, profileAfter];
