@@ -1,7 +1,7 @@
 // The scrape: every worker slot's metrics, the supervisor's own, and what the supervisor knows about the workers.
 
 import { readFileSync } from "node:fs";
-import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup-metrics.ts";
 import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
