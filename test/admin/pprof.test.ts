@@ -41,7 +41,16 @@ const thread = {
   voluntarySwitches: 3,
   involuntarySwitches: 4,
 };
-const second = { atMs: 1_700_000_000_000, turns: 9, mean: 0.001, p50: 0.001, p90: 0.002, p99: 0.003, max: 0.25 };
+const second = {
+  atMs: 1_700_000_000_000,
+  turns: 9,
+  mean: 0.001,
+  p50: 0.001,
+  p90: 0.002,
+  p99: 0.003,
+  max: 0.25,
+  buckets: [5, 2, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+};
 
 const unused = () => {
   throw new Error("not asked here");
@@ -355,7 +364,7 @@ no answer: it does not run now
   const loops = await get("eventloop?worker=0");
   assert.match(
     loops.text,
-    /^worker 0\nuntil .*max ms\n2023-11-14T22:13:20\.000Z +9 +1\.00 +1\.00 +2\.00 +3\.00 +250\.00\n\n$/,
+    /^worker 0\nuntil .*max ms +≤1 +≤2 .* +≤1024 +>1024\n2023-11-14T22:13:20\.000Z +9 +1\.00 +1\.00 +2\.00 +3\.00 +250\.00 +5 +2 +1( +\.){5} +1( +\.){3}\n\n$/,
   );
 });
 
