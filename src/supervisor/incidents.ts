@@ -25,7 +25,7 @@ import { type PastRun, type Run, RunMarker } from "../incidents/run-marker.ts";
 import { type Attachment, HEAP, type IncidentSources, STACK } from "../incidents/sources.ts";
 import { IncidentStore } from "../incidents/store.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
-import { crashText, findCrash } from "../profiling/crash-report.ts";
+import { crashText, findCrash, findPastCrashes } from "../profiling/crash-report.ts";
 import { findHeapAtLimit } from "../profiling/heap-at-limit.ts";
 import { workerProcess } from "../profiling/slice.ts";
 import { profilesDirectory } from "../profiling/slice-files.ts";
@@ -51,6 +51,9 @@ interface Past {
   readonly run: PastRun | undefined;
   readonly words: Words | undefined;
 }
+
+/** The files that there are of an incident of an earlier run, with log lines on top. */
+type Left = (cause: Cause, lines?: readonly string[]) => readonly Attachment[];
 
 const LOOK_MS = 1_000;
 /** The signals that V8 ends a process with when there is no memory. */
@@ -293,8 +296,8 @@ export class ServiceIncidents implements IncidentState {
   // --- what an earlier run left
 
   async #recover({ run, words }: Past): Promise<void> {
-    const left = ({ atMs }: Cause) => leftBehind(run, words, atMs);
-    await this.#recorder.completeInterrupted(left);
+    const left: Left = ({ atMs }, lines) => leftBehind(run, words, atMs, lines);
+    await this.#recorder.completeInterrupted((cause) => left(cause));
     if (run !== undefined) {
       const { pid, startedAtMs, version, lastSeenMs: atMs } = run;
       const started = new Date(startedAtMs).toISOString();
@@ -309,7 +312,14 @@ export class ServiceIncidents implements IncidentState {
     }
   }
 
-  async #recoverWorker(dir: string, worker: string, left: (cause: Cause) => readonly Attachment[]): Promise<void> {
+  async #recoverWorker(dir: string, worker: string, left: Left): Promise<void> {
+    for (const crash of await findPastCrashes(dir, this.#run.startedAtMs)) {
+      const { type, message } = crash.error;
+      const why = `it ended in an earlier run, of ${type}: ${message}`;
+      const cause: Cause = { kind: "crash", worker, atMs: Math.round(crash.atMs), why };
+      const stack = { name: STACK, content: crashText(crash.error) };
+      if ((await this.#recorder.past(cause, [stack, ...left(cause, crash.lines)])) !== undefined) await crash.remove();
+    }
     const heap = await findHeapAtLimit(dir, worker, 0);
     if (heap !== undefined && heap.atMs < this.#run.startedAtMs) {
       const why = "its heap reached its limit in an earlier run";

@@ -67,4 +67,7 @@ test("what is no whole file, and what another run wrote, is not taken for the wo
   assert.deepEqual(names(run, words(["a line"], 4)), ["versions.json", "config.json"]);
   assert.deepEqual(names(run, words(["a line"]), 4), []);
   assert.deepEqual(names(undefined, words(["a line"])), []);
+  // What a dying process left of its log is its own.
+  assert.deepEqual(leftBehind(run, words(["a", "b"]), 9, ["b", "c"])[0], { name: "log.ndjson", content: "a\nb\nc\n" });
+  assert.deepEqual(leftBehind(run, words(["a", "b"]), 4, ["c"]), [{ name: "log.ndjson", content: "c\n" }]);
 });
