@@ -20,8 +20,6 @@ export type CaptureRequest = (
 ) & {
   /** The value of the label `worker`; all of them if it is missing. */
   readonly worker?: string | undefined;
-  /** Only samples with this label, as `topic:clicks`. */
-  readonly label?: string | undefined;
 };
 
 export interface ProfiledProcess {
@@ -126,11 +124,11 @@ export class ProfileCollector {
       spans.set(process, spanOf(name, answer));
       for (const slice of answer.held) held.push({ ...slice, process });
     }
-    const { kind, worker, label } = request;
+    const { kind, worker } = request;
     const notes = [...failures].map(([name, why]) => `incomplete: worker ${name}: ${why}`);
     const process = worker === undefined ? undefined : processOf(worker);
     try {
-      const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, label, spans, held });
+      const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, spans, held });
       addComments(profile, notes);
       return profile;
     } catch (error) {

@@ -25,8 +25,6 @@ export interface WindowRequest extends Span {
   readonly kind: ProfileKind;
   /** `worker-0`, `supervisor`; all of them if it is missing. */
   readonly process?: string | undefined;
-  /** Only samples with this label, as `topic:clicks`. */
-  readonly label?: string | undefined;
   /** Where the window of single processes begins and ends, if not where the others' do: at their cuts. */
   readonly spans?: ReadonlyMap<string, Span>;
   readonly held?: readonly HeldSlice[];
@@ -65,12 +63,7 @@ export async function profileOf(request: WindowRequest): Promise<Profile> {
       unreadable.push(`unreadable: ${process}, ${fromMs}-${toMs}: ${why}`);
       continue;
     }
-    const worker = workerLabelOf(process) ?? process;
-    const [key, value] = split(request.label);
-    if (key !== undefined && !(key === "worker" && value === worker)) {
-      profile.sample = samplesWith(profile, key, value);
-    }
-    merger.add({ profile, labels: { worker } });
+    merger.add({ profile, labels: { worker: workerLabelOf(process) ?? process } });
     durations.set(process, (durations.get(process) ?? 0) + Number(profile.durationNanos));
     await setImmediate();
   }
@@ -105,19 +98,4 @@ async function choose(request: WindowRequest): Promise<Chosen[]> {
     .sort((a, b) => a.fromMs - b.fromMs);
   if (kind === "cpu") return inside;
   return [...new Map(inside.map((slice) => [slice.process, slice])).values()];
-}
-
-function split(label: string | undefined): readonly [string, string] | readonly [undefined, undefined] {
-  if (label === undefined) return [undefined, undefined];
-  const colon = label.indexOf(":");
-  return colon < 0 ? [label, ""] : [label.slice(0, colon), label.slice(colon + 1)];
-}
-
-function samplesWith({ sample, stringTable }: Profile, key: string, value: string): Profile["sample"] {
-  const keyIndex = stringTable.strings.indexOf(key);
-  const valueIndex = stringTable.strings.indexOf(value);
-  if (keyIndex < 0 || valueIndex < 0) return [];
-  return sample.filter(({ label }) =>
-    label.some((each) => Number(each.key) === keyIndex && Number(each.str) === valueIndex),
-  );
 }

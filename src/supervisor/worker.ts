@@ -107,7 +107,7 @@ class WorkerProcess {
           { err: { ...error, stack: error.frames.join("\n"), frames: undefined } },
           "the worker dies of an exception",
         );
-        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX).lines });
+        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX) });
       } catch {
         // It dies anyway, and Node.js prints why.
       }
@@ -192,10 +192,10 @@ class WorkerProcess {
 
   async #push(service: Service): Promise<void> {
     const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
-    const log = this.#logRing.take(LINES_MAX);
+    const lines = this.#logRing.take(LINES_MAX);
     const state = this.#pushes++ % STATE_SNAPSHOTS === 0 ? { state: this.#state(service) } : {};
     const health = this.#health(service);
-    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), log, ...state });
+    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), lines, ...state });
   }
 
   #state(service: Service): WorkerState {

@@ -84,17 +84,6 @@ test("of the heap, each process's last profile counts", async () => {
   assert.deepEqual(cpu(await profileOf({ dir, kind: "heap", fromMs: 10, toMs: 19 })), { 0: 10, 1: 10 });
 });
 
-test("a label chooses samples, of each slice", async () => {
-  const of = (topic: string, value: number) => ({ labels: { topic }, value: [1, value] as const });
-  await write("worker-0", slice(0, 10, of("clicks", 1)), slice(10, 20, of("a:b", 2)));
-  await write("worker-1", slice(0, 10, of("clicks", 4)), slice(10, 20, { labels: { caller: "clicks" } }));
-  const chosen = async (label: string) => cpu(await profileOf({ dir, kind: "cpu", fromMs: 0, toMs: 20, label }));
-  assert.deepEqual(await chosen("topic:clicks"), { 0: 1, 1: 4 });
-  assert.deepEqual(await chosen("topic:a:b"), { 0: 2 });
-  assert.deepEqual(await chosen("topic:none"), {});
-  assert.deepEqual(await chosen("worker:1"), { 1: 10 });
-});
-
 test("what cannot be read is told, and the rest is there; nothing at all is an error", async () => {
   await write("worker-0", slice(0, 10));
   const torn = { ...slice(10, 20), bytes: slice(10, 20).bytes.subarray(0, 20) };
