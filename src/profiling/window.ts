@@ -28,6 +28,8 @@ export interface WindowRequest extends Span {
   /** Where the window of single processes begins and ends, if not where the others' do: at their cuts. */
   readonly spans?: ReadonlyMap<string, Span>;
   readonly held?: readonly HeldSlice[];
+  /** Nobody waits any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** There is no slice in the window. */
@@ -45,7 +47,7 @@ const gunzipAsync = promisify(gunzip);
 /**
  * The sum of the slices, oldest first; of the heap, the last profile of each process. Samples carry the label `worker`. Slices that
  * cannot be read are told in the comments (`go tool pprof -comments`).
- * @throws EmptyWindowError if there is none.
+ * @throws EmptyWindowError if there is none; the signal's reason.
  */
 export async function profileOf(request: WindowRequest): Promise<Profile> {
   const chosen = await choose(request);
@@ -53,6 +55,7 @@ export async function profileOf(request: WindowRequest): Promise<Profile> {
   const durations = new Map<string, number>();
   const unreadable: string[] = [];
   for (const { process, read, fromMs, toMs } of chosen) {
+    request.signal?.throwIfAborted();
     let profile: Profile;
     try {
       const bytes = await read();

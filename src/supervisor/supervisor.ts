@@ -371,8 +371,8 @@ class Supervisor implements SlotObserver, AdminState {
     return this.#profiles.names;
   }
 
-  profile(request: CaptureRequest): Promise<Profile> {
-    return this.#profiles.take(request);
+  profile(request: CaptureRequest, signal: AbortSignal): Promise<Profile> {
+    return this.#profiles.take(request, signal);
   }
 
   #processes(): ProfiledProcess[] {

@@ -10,6 +10,8 @@ import { parseSliceFileName, sliceFileName, type Slice } from "../../src/profili
 import { sliceWriter } from "../../src/profiling/slice-files.ts";
 import { EmptyWindowError, profileOf } from "../../src/profiling/window.ts";
 import { systemClock } from "../../src/clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { eventually } from "../support/service.ts";
 import { type Given, profile } from "./build.ts";
 import { flatten } from "./read.ts";
 
@@ -170,6 +172,20 @@ test("a past window is there at once, also of a process that does not answer", a
     assert.match(error.message, /no slices of that time; incomplete: worker 0: it did not answer within 3 s$/);
     return true;
   });
+});
+
+test("what nobody waits for any more ends: no second cut is made, and nothing is read", async () => {
+  const asked = new Metronome("0");
+  const clock = new FakeClock(Date.now());
+  const collector = new ProfileCollector(dir, clock, () => [asked]);
+  const hungUp = new Error("hung up");
+  const client = new AbortController();
+  const taken = collector.take({ kind: "cpu", seconds: 300 }, client.signal);
+  await eventually("it waits", () => clock.timers === 1);
+  client.abort(hungUp);
+  await assert.rejects(taken, hungUp);
+  assert.deepEqual([asked.spans.length, clock.timers], [1, 0]);
+  await assert.rejects(collector.take({ kind: "cpu", past: 60 }, client.signal), hungUp);
 });
 
 test("another process in a worker's place meanwhile is told", async () => {
