@@ -3,7 +3,7 @@
 
 import type { Words } from "./last-words.ts";
 import type { PastRun } from "./run-marker.ts";
-import { type Attachment, CONFIG, fileOf, LEDGER, LOG, logFile, VERSIONS } from "./sources.ts";
+import { type Attachment, CONFIG, fileOf, LEDGER, LOG, logFile, VERSIONS } from "./files.ts";
 
 /**
  * The files. Of an incident of an even earlier run there is nothing but what its process left itself.

@@ -13,20 +13,10 @@ import type { Clock } from "../clock.ts";
 import { TRIGGER_KINDS } from "../config/triggers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Bundle } from "./bundle.ts";
+import { type Attachment, HEAP, PROFILE_AFTER, PROFILE_BEFORE, PROFILE_STUCK } from "./files.ts";
 import { ALL_PROCESSES, type Cause, type Incident, type IncidentKind } from "./incident.ts";
-import {
-  AFTERWARDS,
-  AT_ONCE,
-  type Attachment,
-  HEAP,
-  type IncidentSources,
-  OF_A_PAST_RUN,
-  type Part,
-  PROFILE_AFTER,
-  PROFILE_BEFORE,
-  PROFILE_STUCK,
-  type Scene,
-} from "./sources.ts";
+import { AFTERWARDS, AT_ONCE, OF_A_PAST_RUN, type Part, type Scene } from "./parts.ts";
+import type { IncidentSources } from "./sources.ts";
 import type { IncidentStore } from "./store.ts";
 
 /** How far back the profile and the history before an incident reach. */
