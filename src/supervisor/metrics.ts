@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Define } from "../telemetry/catalogue/define.ts";
 import { supervisorFamilies } from "../telemetry/catalogue/supervisor.ts";
-import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup-metrics.ts";
 import type { MetricDefinition, MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
