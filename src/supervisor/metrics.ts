@@ -46,15 +46,15 @@ export function scrapeDefinitions(): MetricDefinition[] {
 }
 
 const READ_INTERVAL_MS = 1_000;
-/** How many of those between two looks at the sockets. */
+/** How many of those between two looks at sockets. */
 const SOCKETS_EVERY = 10;
 
 export interface SupervisorMetricsOptions extends LabelLimits {
   readonly workers: number;
   /** Does the worker of a slot take events now? */
   readonly up: (slot: number) => boolean;
-  /** Where the service listens, as far as it does yet. */
-  readonly ports: () => readonly number[];
+  /** Where the service listens; undefined until it does. */
+  readonly ports: () => readonly number[] | undefined;
 }
 
 export class SupervisorMetrics {
@@ -72,6 +72,7 @@ export class SupervisorMetrics {
   readonly #options: SupervisorMetricsOptions;
   #processSnapshot: readonly MetricSnapshot[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Seconds in which the service has listened. */
   #reads = 0;
 
   constructor(log: Logger, options: SupervisorMetricsOptions) {
@@ -96,8 +97,8 @@ export class SupervisorMetrics {
       this.#processSnapshot = [...this.#process.read().snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
       this.#readLoad();
-      // Not at first, when nobody listens yet.
-      if (this.#reads++ % SOCKETS_EVERY === 1) void this.#readSockets();
+      const ports = this.#options.ports();
+      if (ports !== undefined && this.#reads++ % SOCKETS_EVERY === 0) void this.#readSockets(ports);
     };
     read();
     this.#timer = setInterval(read, READ_INTERVAL_MS).unref();
@@ -167,10 +168,10 @@ export class SupervisorMetrics {
     this.#families.imbalance.with().set(imbalance);
   }
 
-  async #readSockets(): Promise<void> {
+  async #readSockets(ports: readonly number[]): Promise<void> {
     const brokers = this.#slots.flatMap(({ living }) => living("sluice_kafka_connections")?.series ?? []);
     const remote = brokers.map(([[broker = ""]]) => Number(broker.slice(broker.lastIndexOf(":") + 1)));
-    const counts = await readSockets({ local: new Set(this.#options.ports()), remote: new Set(remote) });
+    const counts = await readSockets({ local: new Set(ports), remote: new Set(remote) });
     for (const [i, count] of counts?.entries() ?? []) this.#families.sockets.with(SOCKET_STATES[i]!).set(count);
   }
 }

@@ -77,10 +77,10 @@ class Supervisor {
       topicsMax: config.metricsTopicsMax,
       callersMax: config.metricsCallersMax,
       up: (index) => this.#slots[index]!.health().ready,
-      ports: () => [
-        this.#slots.find(({ address }) => address !== undefined)?.address?.port ?? config.grpcListen.port,
-        config.adminListen.port,
-      ],
+      ports: () => {
+        const address = this.#slots.find((slot) => slot.address !== undefined)?.address;
+        return address === undefined ? undefined : [address.port, config.adminListen.port];
+      },
     });
     this.#metrics = metrics;
     const dir = profilesDirectory(config.dataDir);
