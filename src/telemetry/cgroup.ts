@@ -5,14 +5,18 @@
 // controllers in version 1.
 //
 //   /proc/self/cgroup      "0::/path" (v2), "4:memory:/path", "1:cpu,cpuacct:/path" (v1)
-//   v2  memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
+//   v2  memory.current     bytes
+//       memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
 //       cpu.stat           nr_periods, nr_throttled, throttled_usec
-//   v1  memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
+//   v1  memory.usage_in_bytes
+//       memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
 //       cpu.stat           nr_periods, nr_throttled, throttled_time (ns)
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+import { cgroupFamilies } from "./catalogue/cgroup.ts";
+import { Define } from "./catalogue/define.ts";
+import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 
 /** The text of a file; undefined if it is not there or cannot be read. */
 export type ReadFile = (path: string) => string | undefined;
@@ -81,6 +85,16 @@ export class Cgroup {
     return Math.min(...limits);
   }
 
+  /** What the group itself takes, in bytes; undefined where the system does not say. */
+  memoryBytes(): number | undefined {
+    for (const directory of this.#memory) {
+      const text = this.#readFile(`${directory}/${this.#v1Memory ? "memory.usage_in_bytes" : "memory.current"}`);
+      const bytes = text === undefined || text.trim() === "" ? Number.NaN : Number(text);
+      if (!Number.isNaN(bytes)) return bytes;
+    }
+    return undefined;
+  }
+
   /** In cores; Infinity: no limit, or none that can be seen. */
   cpuLimitCores(): number {
     const limits = this.#cpu.map((directory) => {
@@ -117,43 +131,13 @@ export function hostMemoryBytes(readFile: ReadFile = readReal): number {
   return kib === undefined ? Infinity : Number(kib) * 1024;
 }
 
-function own(name: string, help: string): Omit<MetricDefinition, "type"> {
-  return { name, help, labels: [], perWorker: false };
-}
-
-function createFamilies() {
-  const gauge = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "gauge" as const }, () => new Gauge());
-  const counter = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "counter" as const }, () => new Counter());
-  return {
-    memoryLimit: gauge(
-      "sluice_cgroup_memory_limit_bytes",
-      "The memory that the control group of the service may take; absent without a limit.",
-    ),
-    cpuLimit: gauge(
-      "sluice_cgroup_cpu_limit_cores",
-      "The CPU that the control group of the service may take; absent without a limit.",
-    ),
-    periods: counter("sluice_cgroup_cpu_periods_total", "Periods in which the control group wanted to run."),
-    throttled: counter(
-      "sluice_cgroup_cpu_throttled_periods_total",
-      "Periods in which the control group had used up its CPU and was held back.",
-    ),
-    throttledSeconds: counter(
-      "sluice_cgroup_cpu_throttled_seconds_total",
-      "How long threads of the control group were held back so.",
-    ),
-  };
-}
-
 export function cgroupDefinitions(): MetricDefinition[] {
-  return Object.values(createFamilies()).map((family) => family.definition);
+  return Object.values(cgroupFamilies(new Define())).map((family) => family.definition);
 }
 
 /** The group's metrics; the supervisor has them, since all processes of the service are in one group. */
 export class CgroupMetrics {
-  readonly #families = createFamilies();
+  readonly #families = cgroupFamilies(new Define());
   readonly #cgroup: Cgroup;
 
   constructor(cgroup = new Cgroup()) {
@@ -162,7 +146,10 @@ export class CgroupMetrics {
 
   /** Reads everything anew; limits may change while a service runs. */
   snapshot(): MetricSnapshot[] {
-    const { memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
+    const { memory, memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
+    const bytes = this.#cgroup.memoryBytes();
+    if (bytes === undefined) memory.remove();
+    else memory.with().set(bytes);
     for (const [family, limit] of [
       [memoryLimit, this.#cgroup.memoryLimitBytes()],
       [cpuLimit, this.#cgroup.cpuLimitCores()],
