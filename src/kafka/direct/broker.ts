@@ -50,13 +50,16 @@ export interface Link {
   readonly versions: Versions;
 }
 
-/** The instruments of one broker, taken once. */
+/** The instruments of one broker, taken once: a counter that begins at 0 shows its first step as a rate. */
 interface Instruments {
   readonly connections: Gauge;
   readonly inFlight: Gauge;
   readonly requests: Counter;
   readonly requestTime: TimeHistogram;
   readonly retries: Counter;
+  readonly connectFailures: Counter;
+  readonly disconnects: Counter;
+  readonly throttle: Counter;
   readonly traffic: Traffic;
 }
 
@@ -205,7 +208,7 @@ export class Broker {
     if (this.#link !== link) return;
     this.#link = undefined;
     this.#meters.connections.dec();
-    this.#dependencies.metrics.kafkaDisconnects.with(this.name).inc();
+    this.#meters.disconnects.inc();
     this.#dependencies.log.warn({ broker: this.name, reason: error.message }, "lost connection to broker");
     this.#dependencies.onUnreachable();
     this.#schedulePump();
@@ -213,6 +216,7 @@ export class Broker {
 
   #delayRetry(error: IngestError): void {
     if (this.#disposed) return;
+    this.#meters.connectFailures.inc();
     const { clock, random, log } = this.#dependencies;
     const backoffMs = Math.min(RECONNECT_MS_MAX, RECONNECT_MS_MIN * 2 ** this.#failuresInRow);
     this.#retryAtMs = clock.monotonic() + backoffMs * (0.75 + random() / 2);
@@ -320,7 +324,7 @@ export class Broker {
       const response = decodeProduceResponse(bytes);
       results = response.results;
       if (response.throttleMs > 0) {
-        metrics.kafkaThrottle.with(this.name).inc(response.throttleMs / 1000);
+        this.#meters.throttle.inc(response.throttleMs / 1000);
         this.#throttledUntilMs = clock.monotonic() + response.throttleMs;
       }
       if (response.nodeEndpoints.length > 0) this.#dependencies.onEndpoints(response.nodeEndpoints);
@@ -349,6 +353,9 @@ export class Broker {
       requests: metrics.kafkaRequests.with(this.name, "Produce"),
       requestTime: metrics.kafkaRequestTime.with(this.name),
       retries: metrics.kafkaRetries.with(this.name),
+      connectFailures: metrics.kafkaConnectFailures.with(this.name),
+      disconnects: metrics.kafkaDisconnects.with(this.name),
+      throttle: metrics.kafkaThrottle.with(this.name),
       traffic: { sent: metrics.kafkaSentBytes.with(this.name), received: metrics.kafkaReceivedBytes.with(this.name) },
     });
   }

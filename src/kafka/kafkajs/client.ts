@@ -71,7 +71,9 @@ export class Client {
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
+    let isConnected = false;
     socket.once("connect", () => {
+      isConnected = true;
       connections.inc();
       let isLost = false;
       const lost = (): void => {
@@ -84,6 +86,7 @@ export class Client {
       });
     });
     socket.once("close", () => {
+      if (!isConnected && !this.#closed) this.#metrics.kafkaConnectFailures.with(broker).inc();
       this.#countBytes(socket);
       this.#sockets.delete(socket);
     });
