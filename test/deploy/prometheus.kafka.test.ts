@@ -2,17 +2,18 @@
 // rules ask: nothing may fail, and nothing may be empty. A panel that shows nothing cannot be told from a service that is well.
 
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { dashboards } from "../../scripts/dashboards.ts";
 import { judge } from "../../scripts/judges.ts";
 import { kafkaTest } from "../support/kafka.ts";
+import { eventually } from "../support/service.ts";
 import { queriesOf } from "./support/dashboards.ts";
 import { EventfulService } from "./support/eventful-service.ts";
 import { PrometheusServer } from "./support/prometheus.ts";
 import { metricsOf, seriesNames } from "./support/rules.ts";
 
-/** So many scrapes lie between what has happened and the questions. */
+/** So many scrapes lie between what has happened and the questions: rates and rules need some. */
 const SCRAPES = 8;
+const SCRAPED_WITHIN_MS = 60_000;
 
 /** What is not there where there is no limit or nobody counts: their help says so. */
 const OF_THE_HOST = /\bsluice_(?:cgroup|memory)\w*/;
@@ -35,8 +36,7 @@ kafkaTest(
     }
     await using service = await EventfulService.start(kafka);
     await using server = await PrometheusServer.start(prometheus, { target: service.adminAddress });
-    await sleep(SCRAPES * 1000);
-    assert.deepEqual(await server.scrapeErrors(), []);
+    await scraped(server);
 
     const there = new Set(
       (await server.query('count by (__name__) ({job="sluice"})')).map(({ labels }) => labels["__name__"]!),
@@ -81,6 +81,16 @@ kafkaTest(
   },
   { timeout: 150_000 },
 );
+
+async function scraped(server: PrometheusServer): Promise<void> {
+  const enough = async (): Promise<boolean> => {
+    const [count] = await server.query('sum_over_time(up{job="sluice"}[10m])');
+    return count !== undefined && count.value >= SCRAPES;
+  };
+  await eventually(`${SCRAPES} scrapes`, enough, SCRAPED_WITHIN_MS).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}; the last one: ${(await server.scrapeErrors()).join(", ")}`, { cause: error });
+  });
+}
 
 /** What an alert's expression is made of, without its thresholds; each of these has to be there for it ever to fire. */
 function partsOf(query: string): string[] {
