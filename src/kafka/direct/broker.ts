@@ -59,7 +59,7 @@ interface Instruments {
   readonly retries: Counter;
   readonly connectFailures: Counter;
   readonly disconnects: Counter;
-  readonly throttle: Counter;
+  readonly throttled: Counter;
   readonly traffic: Traffic;
 }
 
@@ -324,7 +324,7 @@ export class Broker {
       const response = decodeProduceResponse(bytes);
       results = response.results;
       if (response.throttleMs > 0) {
-        this.#meters.throttle.inc(response.throttleMs / 1000);
+        this.#meters.throttled.inc(response.throttleMs / 1000);
         this.#throttledUntilMs = clock.monotonic() + response.throttleMs;
       }
       if (response.nodeEndpoints.length > 0) this.#dependencies.onEndpoints(response.nodeEndpoints);
@@ -355,7 +355,7 @@ export class Broker {
       retries: metrics.kafkaRetries.with(this.name),
       connectFailures: metrics.kafkaConnectFailures.with(this.name),
       disconnects: metrics.kafkaDisconnects.with(this.name),
-      throttle: metrics.kafkaThrottle.with(this.name),
+      throttled: metrics.kafkaThrottle.with(this.name),
       traffic: { sent: metrics.kafkaSentBytes.with(this.name), received: metrics.kafkaReceivedBytes.with(this.name) },
     });
   }
