@@ -71,6 +71,7 @@ export class Client {
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
     const disconnects = this.#metrics.kafkaDisconnects.with(broker);
+    const connectFailures = this.#metrics.kafkaConnectFailures.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
     let isConnected = false;
     socket.once("connect", () => {
@@ -87,7 +88,7 @@ export class Client {
       });
     });
     socket.once("close", () => {
-      if (!isConnected && !this.#closed) this.#metrics.kafkaConnectFailures.with(broker).inc();
+      if (!isConnected && !this.#closed) connectFailures.inc();
       this.#countBytes(socket);
       this.#sockets.delete(socket);
     });
