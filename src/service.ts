@@ -18,6 +18,7 @@ import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "./gen/grpc/reflection/v1/reflection_pb.js";
 import { EventIngest as EventIngestService } from "./gen/sluice/v1/ingest_pb.js";
 import { grpcJsOptions, nativeOptions } from "./grpc-options.ts";
+import { Callers } from "./grpc/callers.ts";
 import { Health } from "./grpc/health.ts";
 import { NativeServer } from "./grpc/native/server.ts";
 import { EventIngest } from "./grpc/publish.ts";
@@ -57,6 +58,8 @@ export interface Service extends Component {
   /** Where gRPC listens, once started. */
   readonly address: { readonly host: string; readonly port: number };
   readonly metrics: Metrics;
+  /** Forgets metrics of topics and callers that are gone; to be called before what changed is told. */
+  retireMetrics(): void;
   /** `ready` says whether batches have a chance to be stored; `problems` what is wrong, one sentence each. */
   health(): { ready: boolean; problems: string[] };
   inspect(): ServiceState;
@@ -77,6 +80,7 @@ export interface Environment {
     log: Logger,
     metrics: Metrics,
     config: Config,
+    attribution?: Attribution,
   ) => GrpcServer | Promise<GrpcServer>;
 }
 
@@ -97,9 +101,9 @@ export const realEnvironment: Environment = {
   random: Math.random,
   dial: undefined,
   // grpc-js is loaded only where it is asked for, as Kafka's clients are.
-  createServer: async (methods, log, metrics, config) =>
+  createServer: async (methods, log, metrics, config, attribution) =>
     config.grpcServer === "native"
-      ? new NativeServer({ log, metrics, clock: systemClock }, methods, nativeOptions(config))
+      ? new NativeServer({ log, metrics, clock: systemClock, attribution }, methods, nativeOptions(config))
       : new (await import("./grpc/grpc-js.ts")).GrpcJsServer(log, metrics, methods, grpcJsOptions(config)),
 };
 
@@ -117,7 +121,7 @@ export function createService(options: ServiceOptions): Service {
 }
 
 class WorkerService implements Service {
-  readonly metrics = createMetrics();
+  readonly metrics: Metrics;
   readonly #config: Config;
   readonly #workerIndex: number;
   readonly #log: Logger;
@@ -125,6 +129,7 @@ class WorkerService implements Service {
   readonly #environment: Environment;
   /** In the order of their start. */
   readonly #started: Component[] = [];
+  readonly #callers: Callers;
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: SpoolDependencies;
   #spool: Spool | undefined;
@@ -149,8 +154,10 @@ class WorkerService implements Service {
     this.#log = log;
     this.#attribution = attribution;
     this.#environment = environment;
+    this.metrics = createMetrics({ topicsMax: config.metricsTopicsMax, callersMax: config.metricsCallersMax });
+    this.#callers = new Callers(this.metrics);
     const { clock, fs } = environment;
-    this.#spoolDependencies = { log, metrics: this.metrics, clock, fs };
+    this.#spoolDependencies = { log, metrics: this.metrics, clock, fs, attribution };
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -168,6 +175,11 @@ class WorkerService implements Service {
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
+  }
+
+  retireMetrics(): void {
+    this.#pipeline?.retireTopics();
+    this.#callers.retireGone();
   }
 
   inspect(): ServiceState {
@@ -193,11 +205,12 @@ class WorkerService implements Service {
       metrics: this.metrics,
       clock,
       attribution: this.#attribution,
+      callers: this.#callers,
     });
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
     const methods = [...this.#eventIngest.methods, ...this.#healthService.methods, ...reflection.methods];
-    const server = await createServer(methods, this.#log, this.metrics, this.#config);
+    const server = await createServer(methods, this.#log, this.metrics, this.#config, this.#attribution);
     await this.#startComponent(server);
     this.#server = server;
     this.#healthService.setServing(true);

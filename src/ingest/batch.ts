@@ -2,6 +2,8 @@
 
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
+import type { TraceRef } from "../telemetry/exemplars.ts";
+import type { Counter } from "../telemetry/instruments.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -20,6 +22,8 @@ export function durabilityLabel(durability: GivenDurability): "replicated" | "pe
 export interface Responder {
   /** For the labels of samples. */
   readonly origin?: Origin;
+  /** Who has sent it. */
+  readonly caller?: { readonly events: Counter };
   answered(batch: Batch): void;
   refused(batch: Batch, error: IngestError): void;
 }
@@ -33,6 +37,10 @@ export class Batch implements PublishAnswer {
   /** What it takes of the byte budget until it is answered. */
   readonly admittedBytes: number;
   sequence: number | bigint = 0;
+  /** Of its first event. */
+  topic: Topic | undefined;
+  /** What is recorded of it as a trace, if anything is. */
+  trace: TraceRef | undefined;
   durability: Durability = Durability.UNSPECIFIED;
   /** It had to wait for room or for its topics. */
   waited = false;

@@ -17,8 +17,7 @@ import type { Worker } from "node:cluster";
 import type { Config } from "../config.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
-import type { MetricSnapshot } from "../telemetry/instruments.ts";
-import type { TakenLines } from "../telemetry/log-ring.ts";
+import type { MetricDelta } from "../telemetry/instruments.ts";
 import type { Inspections, Question, WorkerState } from "./inspection.ts";
 
 /** Where a worker takes connections. */
@@ -48,13 +47,13 @@ export type ToSupervisor =
   | { readonly type: "notCut"; readonly id: number; readonly message: string }
   | {
       readonly type: "snapshot";
-      /** The metrics that changed since the last one, each whole. */
-      readonly changed: readonly MetricSnapshot[];
+      /** What has changed of the metrics since the last one. */
+      readonly changed: readonly MetricDelta[];
       readonly health: Health;
       /** When it was taken, in milliseconds since the epoch. */
       readonly atMs: number;
       /** Log lines that are new. */
-      readonly log: TakenLines;
+      readonly lines: readonly string[];
       /** Every few seconds: what it could not tell any more if it ended or got stuck now. */
       readonly state?: WorkerState;
     }

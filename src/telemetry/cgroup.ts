@@ -5,14 +5,15 @@
 // controllers in version 1.
 //
 //   /proc/self/cgroup      "0::/path" (v2), "4:memory:/path", "1:cpu,cpuacct:/path" (v1)
-//   v2  memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
+//   v2  memory.current     bytes
+//       memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
 //       cpu.stat           nr_periods, nr_throttled, throttled_usec
-//   v1  memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
+//   v1  memory.usage_in_bytes
+//       memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
 //       cpu.stat           nr_periods, nr_throttled, throttled_time (ns)
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
 
 /** The text of a file; undefined if it is not there or cannot be read. */
 export type ReadFile = (path: string) => string | undefined;
@@ -81,6 +82,16 @@ export class Cgroup {
     return Math.min(...limits);
   }
 
+  /** What the group itself takes, in bytes; undefined where the system does not say. */
+  memoryBytes(): number | undefined {
+    for (const directory of this.#memory) {
+      const text = this.#readFile(`${directory}/${this.#v1Memory ? "memory.usage_in_bytes" : "memory.current"}`);
+      const bytes = text === undefined || text.trim() === "" ? Number.NaN : Number(text);
+      if (!Number.isNaN(bytes)) return bytes;
+    }
+    return undefined;
+  }
+
   /** In cores; Infinity: no limit, or none that can be seen. */
   cpuLimitCores(): number {
     const limits = this.#cpu.map((directory) => {
@@ -115,67 +126,4 @@ export class Cgroup {
 export function hostMemoryBytes(readFile: ReadFile = readReal): number {
   const kib = /^MemTotal:\s+(\d+) kB$/m.exec(readFile("/proc/meminfo") ?? "")?.[1];
   return kib === undefined ? Infinity : Number(kib) * 1024;
-}
-
-function own(name: string, help: string): Omit<MetricDefinition, "type"> {
-  return { name, help, labels: [], perWorker: false };
-}
-
-function createFamilies() {
-  const gauge = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "gauge" as const }, () => new Gauge());
-  const counter = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "counter" as const }, () => new Counter());
-  return {
-    memoryLimit: gauge(
-      "sluice_cgroup_memory_limit_bytes",
-      "The memory that the control group of the service may take; absent without a limit.",
-    ),
-    cpuLimit: gauge(
-      "sluice_cgroup_cpu_limit_cores",
-      "The CPU that the control group of the service may take; absent without a limit.",
-    ),
-    periods: counter("sluice_cgroup_cpu_periods_total", "Periods in which the control group wanted to run."),
-    throttled: counter(
-      "sluice_cgroup_cpu_throttled_periods_total",
-      "Periods in which the control group had used up its CPU and was held back.",
-    ),
-    throttledSeconds: counter(
-      "sluice_cgroup_cpu_throttled_seconds_total",
-      "How long threads of the control group were held back so.",
-    ),
-  };
-}
-
-export function cgroupDefinitions(): MetricDefinition[] {
-  return Object.values(createFamilies()).map((family) => family.definition);
-}
-
-/** The group's metrics; the supervisor has them, since all processes of the service are in one group. */
-export class CgroupMetrics {
-  readonly #families = createFamilies();
-  readonly #cgroup: Cgroup;
-
-  constructor(cgroup = new Cgroup()) {
-    this.#cgroup = cgroup;
-  }
-
-  /** Reads everything anew; limits may change while a service runs. */
-  snapshot(): MetricSnapshot[] {
-    const { memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
-    for (const [family, limit] of [
-      [memoryLimit, this.#cgroup.memoryLimitBytes()],
-      [cpuLimit, this.#cgroup.cpuLimitCores()],
-    ] as const) {
-      if (limit === Infinity) family.remove();
-      else family.with().set(limit);
-    }
-    const throttling = this.#cgroup.throttling();
-    if (throttling !== undefined) {
-      periods.with().value = throttling.periods;
-      throttled.with().value = throttling.throttledPeriods;
-      throttledSeconds.with().value = throttling.throttledSeconds;
-    }
-    return Object.values(this.#families).map((family) => family.snapshot());
-  }
 }

@@ -20,8 +20,6 @@ const BACKOFF_MS_MAX = 1_000;
 const CORRUPT_TRIES_MAX = 3;
 /** How long batches wait for a topic or partition that is gone; it may be about to be created again. */
 const GONE_TIMEOUT_MS = 15_000;
-/** Errors come from kafkajs without the broker's name. */
-const UNNAMED_BROKER = "unknown";
 
 /** A batch, or the part of one that is still to be stored. */
 interface Part {
@@ -31,6 +29,8 @@ interface Part {
   /** The records of the batch that these are. */
   readonly first: number;
   readonly count: number;
+  /** When the batch was handed over, in milliseconds on the monotonic clock. */
+  readonly enqueuedAtMs: number;
   corruptTries: number;
 }
 
@@ -43,6 +43,8 @@ export interface LaneDependencies {
   readonly clock: Clock;
   readonly random: () => number;
   readonly send: Send;
+  /** Of a partition; its broker's address. */
+  readonly leaderOf: (topic: string, partition: number) => string;
   /** The topic does not take what it was thought to take, or is gone. */
   readonly topicSuspect: (topic: string) => void;
   readonly onIdle: () => void;
@@ -54,8 +56,8 @@ export class Lane {
   /** What an operator has to mend before anything is stored here. */
   problem: string | undefined;
   readonly #dependencies: LaneDependencies;
+  readonly #queuedEvents: Gauge;
   readonly #queuedBytes: Gauge;
-  readonly #inFlight: Gauge;
   #queue: Part[] = [];
   #running = false;
   #failuresInRow = 0;
@@ -68,12 +70,17 @@ export class Lane {
     this.topic = topic;
     this.partition = partition;
     this.#dependencies = dependencies;
+    this.#queuedEvents = dependencies.metrics.kafkaQueuedEvents.with();
     this.#queuedBytes = dependencies.metrics.kafkaQueuedBytes.with();
-    this.#inFlight = dependencies.metrics.kafkaInFlight.with(UNNAMED_BROKER);
   }
 
   get idle(): boolean {
     return this.#queue.length === 0;
+  }
+
+  /** When the oldest batch that is not settled was handed over, on the monotonic clock; Infinity if there is none. */
+  get oldestEnqueuedAtMs(): number {
+    return this.#queue[0]?.enqueuedAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   inspect(): PartitionState {
@@ -92,7 +99,10 @@ export class Lane {
   }
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
-    this.#queue.push({ batch, settler, bytes: batch.bytes, first: 0, count: batch.count, corruptTries: 0 });
+    const enqueuedAtMs = this.#dependencies.clock.monotonic();
+    const { bytes, count } = batch;
+    this.#queue.push({ batch, settler, bytes, first: 0, count, enqueuedAtMs, corruptTries: 0 });
+    this.#queuedEvents.inc(count);
     this.#queuedBytes.inc(batch.bytes.length);
     if (!this.#running) void this.#run();
   }
@@ -107,6 +117,11 @@ export class Lane {
     this.#dependencies.onIdle();
   }
 
+  /** kafkajs does not say whom it has asked: it was the leader, as far as that is known. */
+  get #broker(): string {
+    return this.#dependencies.leaderOf(this.topic, this.partition);
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     // Nothing is settled from within `send`.
@@ -117,9 +132,10 @@ export class Lane {
   }
 
   async #store(part: Part): Promise<void> {
-    const { send, clock } = this.#dependencies;
+    const { send, clock, metrics } = this.#dependencies;
     part.batch.sentAtMs ??= clock.monotonic();
-    this.#inFlight.inc();
+    const inFlight = metrics.kafkaInFlight.with(this.#broker);
+    inFlight.inc();
     this.#sending = true;
     let outcome: number | Failure | IngestError;
     try {
@@ -129,7 +145,7 @@ export class Lane {
       else if (thrown instanceof UnansweredError) outcome = unanswered(thrown);
       else outcome = failureOf(thrown);
     }
-    this.#inFlight.dec();
+    inFlight.dec();
     this.#sending = false;
     // It was given up meanwhile.
     if (this.#queue[0] !== part) return;
@@ -151,7 +167,7 @@ export class Lane {
     const { log, metrics, topicSuspect } = this.#dependencies;
     const { action, errorCode, message } = failure;
     log.debug({ topic: this.topic, partition: this.partition, reason: message }, "produce failed");
-    if (errorCode !== undefined) metrics.kafkaErrors.with(UNNAMED_BROKER, errorName(errorCode)).inc();
+    if (errorCode !== undefined) metrics.kafkaErrors.with(this.#broker, errorName(errorCode)).inc();
     switch (action) {
       case "split":
         topicSuspect(this.topic);
@@ -207,7 +223,7 @@ export class Lane {
       return;
     }
     this.#retries += 1;
-    metrics.kafkaRetries.with().inc();
+    metrics.kafkaRetries.with(this.#broker).inc();
     if (failure.maybeStored) metrics.kafkaPossibleDuplicates.with().inc();
     await this.#backOff();
   }
@@ -260,6 +276,7 @@ export class Lane {
 
   /** To be called before the settler is told, which may give the batch's buffer away. */
   #settled(batch: SealedBatch, first: number, count: number): void {
+    this.#queuedEvents.dec(count);
     this.#queuedBytes.dec(bytesOfRecords(batch, first, count));
   }
 }
