@@ -16,12 +16,16 @@ export const SHARED_FILES_MAX = 8;
 /** What is the whole process's. */
 const OF_THE_PROCESS: readonly (readonly [RegExp, string])[] = [
   [/from "node:(child_process|cluster|inspector|worker_threads)/, "starts processes or threads"],
-  [/^(import|export) (?!type ).*from "(@datadog\/pprof|[./]+\/src\/profiling\/.*)"/m, "uses the process's profiler"],
+  [
+    /^((import|export) (?!type ).*|\} )from "(@datadog\/pprof|[./]+\/src\/profiling\/.*)"/m,
+    "uses the process's profiler",
+  ],
   [/\bmock\.(method|module|property|timers|getter|setter)\b/, "replaces what others use"],
   [/\bglobalThis\.\w+ = |\bsetFlagsFromString\b/, "changes globals"],
   [/\bprocess\.(on|once|off|emit|exit|exitCode|abort|kill|chdir|umask)\b/, "handles or ends the process"],
   [/\bprocess\.env(\.\w+|\[[^\]]+\]) = |\bdelete process\.env\b/, "changes the environment"],
   [/^(before|after|beforeEach|afterEach)\(/m, "has hooks outside of a suite"],
+  [/^(import (?!type ).*|\} )from "[./]+\/src\/telemetry\/(process|event-loop)\.ts"/m, "measures the process"],
   [/\bprocess\.(memoryUsage|resourceUsage|cpuUsage)\b/, "measures the process"],
 ];
 const RELATIVE_IMPORT = /from "(\.[^"]+\.ts)"/g;

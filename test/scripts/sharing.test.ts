@@ -33,6 +33,7 @@ test("a file runs alone for what it does to the process, or what it imports does
     "test/hooked.test.ts": "before(() => {});\n",
     "test/inner.test.ts": 'suite("s", () => {\n  before(() => {});\n});\n',
     "test/types.test.ts": 'import type { A } from "../src/profiling/a.ts";\n',
+    "test/profiles.test.ts": 'import {\n  a,\n} from "../src/profiling/a.ts";\n',
     "test/reads.test.ts": 'const seed = process.env["SEED"] === "1";\n',
     "test/writes.test.ts": 'process.env["SEED"] = "1";\n',
   });
@@ -41,6 +42,7 @@ test("a file runs alone for what it does to the process, or what it imports does
   assert.equal(why("child"), "starts processes or threads");
   assert.equal(why("helped"), "handles or ends the process, in test/deep.ts");
   assert.equal(why("hooked"), "has hooks outside of a suite");
+  assert.equal(why("profiles"), "uses the process's profiler");
   assert.equal(why("writes"), "changes the environment");
 });
 
