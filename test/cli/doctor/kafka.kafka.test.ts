@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { Consumer as NewConsumer } from "@platformatic/kafka";
 import { type Consumer, Kafka, logLevel } from "kafkajs";
-import { missingForKafka } from "../../../scripts/kafka.ts";
+import { createTopic, missingForKafka } from "../../../scripts/kafka.ts";
 import type { NamedFinding } from "../../../src/cli/doctor/finding.ts";
 import { kafkaTest, startKafka, uniqueTopic } from "../../support/kafka.ts";
 import { eventually } from "../../support/service.ts";
@@ -195,16 +195,9 @@ void test(
     const cluster = await startKafka({ brokers: 3 });
     t.after(() => cluster.stop());
     const { bootstrap } = cluster;
-    const admin = client(bootstrap).admin();
-    await admin.connect();
-    t.after(() => admin.disconnect());
     const topic = async (prefix: string, configs: Readonly<Record<string, string>>) => {
       const name = uniqueTopic(prefix);
-      const configEntries = Object.entries(configs).map(([key, value]) => ({ name: key, value }));
-      await admin.createTopics({
-        waitForLeaders: true,
-        topics: [{ topic: name, numPartitions: 3, replicationFactor: 3, configEntries }],
-      });
+      await createTopic(bootstrap, name, { partitions: 3, replicationFactor: 3, configs });
       return name;
     };
     const careless = await topic("careless", {
