@@ -1,11 +1,12 @@
 // The findings as a table for people: what is so, below it why it matters, and what to do.
 
-import { plural, table } from "../table.ts";
+import { plural, printable, table } from "../table.ts";
 import type { Finding, Level, NamedFinding } from "./finding.ts";
 
 export function report(findings: readonly NamedFinding[]): string[] {
   const rows = findings.flatMap(({ level, subject, message, why, remedy }: Finding) => [
-    [level, subject, message],
+    // Names of topics, groups and clients are what others chose.
+    [level, printable(subject), printable(message)],
     ...(why === undefined ? [] : [["", "", `   ${why}`]]),
     ...(remedy === undefined ? [] : [["", "", `-> ${remedy}`]]),
   ]);

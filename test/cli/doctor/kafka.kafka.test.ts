@@ -97,49 +97,47 @@ async function commit(
   });
 }
 
-kafkaTest("a group with more members than its topic has partitions is found", async ({ bootstrap, createTopic }, t) => {
-  const topic = await createTopic("doctor-members", { partitions: 1 });
+kafkaTest("a group with more members than its topic has partitions is found", async (kafka, t) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-members", { partitions: 1 });
   await join(t, bootstrap, topic, topic, 2);
   const [finding] = about(await diagnose(bootstrap, "--topic", topic), `group ${topic}`);
   assert.equal(finding?.check, "fewer-partitions-than-members");
   assert.equal(finding.message, `2 members share the only partition of topic ${topic}; 1 of them has nothing to do`);
 });
 
-kafkaTest(
-  "a group without members whose events wait is found, with its lag by partition",
-  async ({ bootstrap, createTopic }, t) => {
-    const topic = await createTopic("doctor-empty", { partitions: 2 });
-    await produce(t, bootstrap, topic, 1, 1500);
-    await commit(t, bootstrap, `${topic}-group`, topic, 2);
-    const diagnosed = await diagnose(bootstrap, "--topic", topic);
-    assert.deepEqual(notOk(about(diagnosed, `group ${topic}-group`)), ["warning group-without-members"]);
-    assert.match(
-      about(diagnosed, `group ${topic}-group`)[0]!.message,
-      new RegExp(`^is Empty: it has no members, and 1,500 events wait for it: ${topic}/1 1,500 \\(0\\)$`),
-    );
-    // Warnings are for people, unless a script asks for them.
-    assert.equal(diagnosed.code, 0);
-    assert.equal((await diagnose(bootstrap, "--topic", topic, "--strict")).code, 1);
-  },
-);
+kafkaTest("a group without members whose events wait is found, with its lag by partition", async (kafka, t) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-empty", { partitions: 2 });
+  await produce(t, bootstrap, topic, 1, 1500);
+  await commit(t, bootstrap, `${topic}-group`, topic, 2);
+  const diagnosed = await diagnose(bootstrap, "--topic", topic);
+  assert.deepEqual(notOk(about(diagnosed, `group ${topic}-group`)), ["warning group-without-members"]);
+  assert.match(
+    about(diagnosed, `group ${topic}-group`)[0]!.message,
+    new RegExp(`^is Empty: it has no members, and 1,500 events wait for it: ${topic}/1 1,500 \\(0\\)$`),
+  );
+  // Warnings are for people, unless a script asks for them.
+  assert.equal(diagnosed.code, 0);
+  assert.equal((await diagnose(bootstrap, "--topic", topic, "--strict")).code, 1);
+});
 
-kafkaTest(
-  "a group that is behind is found, and that its lag lies with one of its members",
-  async ({ bootstrap, createTopic }, t) => {
-    const topic = await createTopic("doctor-lag", { partitions: 2 });
-    await commit(t, bootstrap, topic, topic, 2);
-    const members = await join(t, bootstrap, topic, topic, 2);
-    for (const member of members) member.pause([{ topic }]);
-    await produce(t, bootstrap, topic, 0, 3000);
-    const findings = about(await diagnose(bootstrap, "--topic", topic), `group ${topic}`);
-    assert.deepEqual(notOk(findings), ["warning group-lag", "warning group-uneven-lag"]);
-    assert.match(findings[0]!.message, new RegExp(`^is [\\d,]+ events behind, .*: ${topic}/0 [\\d,]+ \\(0\\)$`));
-    assert.match(findings[1]!.message, /^member .* has 100 % of the lag of 2 members with partitions/);
-  },
-);
+kafkaTest("a group that is behind is found, and that its lag lies with one of its members", async (kafka, t) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-lag", { partitions: 2 });
+  await commit(t, bootstrap, topic, topic, 2);
+  const members = await join(t, bootstrap, topic, topic, 2);
+  for (const member of members) member.pause([{ topic }]);
+  await produce(t, bootstrap, topic, 0, 3000);
+  const findings = about(await diagnose(bootstrap, "--topic", topic), `group ${topic}`);
+  assert.deepEqual(notOk(findings), ["warning group-lag", "warning group-uneven-lag"]);
+  assert.match(findings[0]!.message, new RegExp(`^is [\\d,]+ events behind, .*: ${topic}/0 [\\d,]+ \\(0\\)$`));
+  assert.match(findings[1]!.message, /^member .* has 100 % of the lag of 2 members with partitions/);
+});
 
-kafkaTest("a group of the newer protocol is looked at like any other", async ({ bootstrap, createTopic }, t) => {
-  const topic = await createTopic("doctor-new", { partitions: 2 });
+kafkaTest("a group of the newer protocol is looked at like any other", async (kafka, t) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-new", { partitions: 2 });
   const [host = "", port = ""] = bootstrap.split(",")[0]!.split(":");
   const consumer = new NewConsumer({
     clientId: "reader",
@@ -159,19 +157,18 @@ kafkaTest("a group of the newer protocol is looked at like any other", async ({ 
   });
 });
 
-kafkaTest(
-  "without --topic every topic of the cluster is looked at, and clocks agree",
-  async ({ bootstrap, createTopic }) => {
-    const topic = await createTopic("doctor-any", { partitions: 1 });
-    const diagnosed = await diagnose(bootstrap);
-    assert.equal(about(diagnosed, `topic ${topic}`)[0]?.level, "ok");
-    const [clock] = diagnosed.findings.filter(({ check, subject }) => check === "clock-skew" && subject === "clock");
-    assert.equal(clock?.level, "ok", clock?.message);
-  },
-);
+kafkaTest("without --topic every topic of the cluster is looked at, and clocks agree", async (kafka) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-any", { partitions: 1 });
+  const diagnosed = await diagnose(bootstrap);
+  assert.equal(about(diagnosed, `topic ${topic}`)[0]?.level, "ok");
+  const [clock] = diagnosed.findings.filter(({ check, subject }) => check === "clock-skew" && subject === "clock");
+  assert.equal(clock?.level, "ok", clock?.message);
+});
 
-kafkaTest("a topic whose newest event is from the future is found", async ({ bootstrap, createTopic }, t) => {
-  const topic = await createTopic("doctor-future", { partitions: 2 });
+kafkaTest("a topic whose newest event is from the future is found", async (kafka, t) => {
+  const { bootstrap } = kafka;
+  const topic = await kafka.createTopic("doctor-future", { partitions: 2 });
   const producer = client(bootstrap).producer();
   await producer.connect();
   t.after(() => producer.disconnect());
