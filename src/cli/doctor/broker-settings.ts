@@ -13,6 +13,7 @@ export interface BrokerSettings {
   readonly defaultReplicationFactor: number;
   readonly minInSyncReplicas: number;
   readonly uncleanElection: boolean;
+  /** Infinity: not known. */
   readonly messageMaxBytes: number;
 }
 
@@ -49,7 +50,7 @@ function judge(
   const finding = (check: string, message: string, remedy: string, why: string) => {
     findings.push({ ...warning(subject, message, remedy), check, why });
   };
-  const described = `default.replication.factor ${factor}, min.insync.replicas ${min}, message.max.bytes ${formatSize(messageMaxBytes)}`;
+  const described = `default.replication.factor ${factor}, min.insync.replicas ${min}, message.max.bytes ${messageMaxBytes === Infinity ? "not known" : formatSize(messageMaxBytes)}`;
   if (uncleanElection)
     finding(
       "unclean-election",

@@ -22,20 +22,22 @@ export interface KafkaOptions {
   /** For how long lag is watched, in milliseconds. */
   readonly lookMs: number;
   readonly signal: AbortSignal;
+  /** In all, in milliseconds, beside the time for which lag is watched. */
+  readonly timeMaxMs?: number;
 }
 
 /** Of a cluster's topics, if nobody says which. */
 const TOPICS_MAX = 200;
-/** Beside the time for which lag is watched. */
 const TIME_MAX_MS = 30_000;
 
 export async function checkKafka(config: Config, options: KafkaOptions): Promise<NamedFinding[]> {
   const brokers = named("broker", await checkBrokers(config));
   // Without a broker everything else would tell the same once more.
   if (brokers.every(({ level }) => level === "error")) return brokers;
+  const timeMaxMs = (options.timeMaxMs ?? TIME_MAX_MS) + options.lookMs;
   const found: NamedFinding[] = [];
   const admin = new Admin(kafkaOptions(config));
-  const deadline = AbortSignal.any([AbortSignal.timeout(TIME_MAX_MS + options.lookMs), options.signal]);
+  const deadline = AbortSignal.any([AbortSignal.timeout(timeMaxMs), options.signal]);
   const late = new Promise<"late">((resolve) => {
     deadline.addEventListener("abort", () => {
       resolve("late");
@@ -49,7 +51,7 @@ export async function checkKafka(config: Config, options: KafkaOptions): Promise
       found.push({
         ...unknown(
           "Kafka",
-          `what is not told of it was not looked at: its answers take longer than ${(TIME_MAX_MS + options.lookMs) / 1000} s`,
+          `what is not told of it was not looked at: its answers take longer than ${timeMaxMs / 1000} s`,
           "name the topics that matter with --topic, and look at the brokers' load",
         ),
         check: "kafka",
