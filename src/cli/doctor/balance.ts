@@ -1,9 +1,10 @@
 // Balance: do all workers work, and all pods, or has a load balancer given everything to one of them?
 //
 // A gRPC connection lives long, and all its calls go where it went. Whoever balances connections, or opens one only, pins the
-// load. Events say it best; where hardly any come, streams do.
+// load. Events say it best; where hardly any come, streams do. Of workers the service counts the load of ten seconds itself, which
+// says more than two scrapes: these may see one push of metrics more of one worker than of another.
 
-import { formatCount, plural } from "../table.ts";
+import { plural } from "../table.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 import type { ServiceFacts } from "./service-facts.ts";
 
@@ -12,6 +13,8 @@ export interface Share {
   /** `worker 0`, or a pod's address. */
   readonly name: string;
   readonly events: number;
+  /** Its share of the load over the mean, where the service counts it. */
+  readonly load?: number | undefined;
   readonly streams: number;
   readonly connections: number;
 }
@@ -29,23 +32,30 @@ const total = (shares: readonly Share[], key: "events" | "streams" | "connection
 /** @param noun `worker` or `pod`. */
 export function judgeBalance(subject: string, noun: string, shares: readonly Share[], elapsedMs: number): Finding[] {
   if (shares.length < 2) return [];
-  const key = total(shares, "events") >= EVENTS_MIN ? "events" : "streams";
-  const all = total(shares, key);
+  const events = total(shares, "events");
+  const streams = total(shares, "streams");
+  const isBusy = events >= EVENTS_MIN;
   // One stream is somewhere.
-  if (key === "streams" && all < 2 * shares.length) return [];
-  const check = `uneven-${noun}s`;
-  const top = shares.reduce((most, share) => (share[key] > most[key] ? share : most));
-  const share = top[key] / all;
+  if (!isBusy && streams < 2 * shares.length) return [];
+  const isCounted = shares.every(({ load }) => load !== undefined);
+  const weights = shares.map((share) => (isBusy ? (isCounted ? share.load! : share.events) : share.streams));
+  const all = weights.reduce((sum, weight) => sum + weight, 0);
+  if (all === 0) return [];
+  const most = Math.max(...weights);
+  const top = shares[weights.indexOf(most)]!;
+  const share = most / all;
   const ratio = share * shares.length;
-  const of = key === "events" ? `${plural(all, "event")} in ${(elapsedMs / 1000).toFixed(1)} s` : plural(all, "stream");
-  const spread = shares.map((each) => `${each.name} ${formatCount(each[key])}`).join(", ");
+  const check = `uneven-${noun}s`;
+  const of = isBusy ? `${plural(events, "event")} in ${(elapsedMs / 1000).toFixed(1)} s` : plural(streams, "stream");
+  const spread = shares.map(({ name }, i) => `${name} ${Math.round((weights[i]! / all) * 100)} %`).join(", ");
   if (ratio < RATIO_MAX && share < PINNED) return [{ ...ok(subject, `${noun}s share ${of} evenly: ${spread}`), check }];
   const connections = total(shares, "connections");
+  const ofConnections = connections === 0 ? "" : ` and ${top.connections} of ${plural(connections, "connection")}`;
   return [
     {
       ...warning(
         subject,
-        `${top.name} has ${Math.round(share * 100)} % of ${of} and ${top.connections} of ${plural(connections, "connection")}, ${share >= PINNED ? "so the others idle" : `${ratio.toFixed(1)} times its share`}: ${spread}`,
+        `${top.name} has ${Math.round(share * 100)} % of ${of}${ofConnections}, ${share >= PINNED ? "so the others idle" : `${ratio.toFixed(1)} times its share`}: ${spread}`,
         remedyOf(noun, shares, top, connections),
       ),
       why: `one ${noun} is the limit of all, however many there are`,
@@ -55,9 +65,9 @@ export function judgeBalance(subject: string, noun: string, shares: readonly Sha
 }
 
 function remedyOf(noun: string, shares: readonly Share[], top: Share, connections: number): string {
-  if (connections < shares.length)
+  if (connections > 0 && connections < shares.length)
     return `a connection stays where it went: let clients open at least ${shares.length} connections`;
-  const hasMostConnections = top.connections / connections >= RATIO_MAX / shares.length;
+  const hasMostConnections = connections === 0 || top.connections / connections >= RATIO_MAX / shares.length;
   if (noun === "pod" && hasMostConnections)
     return "balance by request (a proxy that speaks HTTP/2) or in the client over a headless Service, and lower GRPC_CONNECTION_AGE_MAX so that connections move";
   return hasMostConnections

@@ -18,6 +18,8 @@ export interface WorkerFacts {
   readonly streams: number;
   /** Received between the two scrapes. */
   readonly events: number;
+  /** Its share of the events of the last ten seconds over the mean, as the service counts it; undefined: it does not. */
+  readonly load: number | undefined;
   readonly openFiles: number;
   /** Infinity: no limit, or the system does not say. */
   readonly openFilesMax: number;
@@ -60,7 +62,11 @@ class Scrape {
   }
 
   get(name: string, worker = "", otherwise = 0): number {
-    return this.#values.get(name)?.get(worker) ?? otherwise;
+    return this.find(name, worker) ?? otherwise;
+  }
+
+  find(name: string, worker: string): number | undefined {
+    return this.#values.get(name)?.get(worker);
   }
 
   get workers(): string[] {
@@ -93,8 +99,10 @@ export function readFacts(
       worker,
       connections: after.get("sluice_grpc_connections", worker),
       connectionsLimit: after.get("sluice_grpc_connections_limit", worker, Infinity),
-      streams: after.get("sluice_grpc_http2_streams", worker),
+      // With GRPC_SERVER=grpc-js only those of PublishStream are known.
+      streams: after.get("sluice_grpc_http2_streams", worker, after.get("sluice_grpc_streams", worker)),
       events: Math.max(0, after.get(received, worker) - before.get(received, worker)),
+      load: after.find("sluice_worker_load_ratio", worker),
       openFiles: after.get("process_open_fds", worker),
       openFilesMax: after.get("process_max_fds", worker, Infinity),
       admittedBytesLimit: after.get("sluice_admitted_bytes_limit", worker),

@@ -44,6 +44,7 @@ const WORKER: WorkerFacts = {
   connectionsLimit: 10_000,
   streams: 100,
   events: 0,
+  load: undefined,
   openFiles: 100,
   openFilesMax: 20_000,
   admittedBytesLimit: 64 * MIB,
@@ -101,6 +102,7 @@ test("two scrapes give each worker's load, and how often the kernel held the ser
     connectionsLimit: 10_000,
     streams: 8,
     events: 1000,
+    load: undefined,
     openFiles: 40,
     openFilesMax: 1024,
     admittedBytesLimit: 1000,
@@ -130,7 +132,7 @@ test("load that lies on one worker is found by events, and the remedy fits the c
   assert.equal(single!.level, "warning");
   assert.equal(
     single!.message,
-    "worker 0 has 100 % of 5,000 events in 1.0 s and 1 of 1 connection, so the others idle: worker 0 5,000, worker 1 0",
+    "worker 0 has 100 % of 5,000 events in 1.0 s and 1 of 1 connection, so the others idle: worker 0 100 %, worker 1 0 %",
   );
   assert.match(single!.remedy!, /at least 2 connections$/);
   const [heavy] = judge(share("a", 9000, 5), share("b", 1500, 5));
@@ -166,6 +168,23 @@ test("pods are compared with each other, each with all its workers", () => {
   const pods = findings.find(({ check }) => check === "uneven-pods");
   assert.equal(pods!.level, "warning");
   assert.match(pods!.message, /^pod-0:1 has 100 % of 1,000 events in 2\.0 s and 2 of 4 connections/);
+});
+
+test("shares of workers are the service's own where it counts them", () => {
+  const page = (events: number) =>
+    ["0", "1"]
+      .map(
+        (worker) =>
+          `sluice_worker_up{worker="${worker}"} 1\nsluice_events_received_total{worker="${worker}"} ${worker === "0" ? events : 0}\n`,
+      )
+      .join("");
+  const judge = (ratios: string) =>
+    judgeBalances([{ subject: "s", facts: readFacts("h:1", [page(0), page(1000) + ratios], 1000, undefined) }]);
+  assert.deepEqual(checks(judge("")), [["warning", "uneven-workers"]]);
+  // The other worker's push is still to come.
+  const even = 'sluice_worker_load_ratio{worker="0"} 1.1\nsluice_worker_load_ratio{worker="1"} 0.9\n';
+  const [finding] = judge(even);
+  assert.equal(finding!.message, "workers share 1,000 events in 1.0 s evenly: worker 0 55 %, worker 1 45 %");
 });
 
 const HOUR = 3_600_000;
