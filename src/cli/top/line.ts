@@ -38,10 +38,15 @@ function cut(line: Line, width: number): Line {
 
 /** @param colour false: the text alone. */
 export function paint(line: Line, width: number, colour: boolean): string {
-  return cut(line, width)
+  return cut(withoutEnd(line), width)
     .map(({ text, style }) => (colour && style !== "plain" && text !== "" ? CODES[style] + text + RESET : text))
-    .join("")
-    .trimEnd();
+    .join("");
+}
+
+/** Blanks at the end are no reason to cut. */
+function withoutEnd(line: Line): Line {
+  const last = line.findLastIndex(({ text }) => text.trimEnd() !== "");
+  return line.slice(0, last + 1).map((each, i) => (i === last ? span(each.text.trimEnd(), each.style) : each));
 }
 
 /** A cell of a table: its text and its style. */
