@@ -320,6 +320,23 @@ test("warnings leave the exit code 0, unless --strict is given", async () => {
   assert.equal((await run(["doctor", "--strict"], { env })).code, 1);
 });
 
+test("a finding in JSON has the fields that are documented, and no others", async () => {
+  using files = new Files();
+  const env = { DATA_DIR: files.directory, ADMIN_LISTEN: "127.0.0.1:0", SPOOL_BYTES_MAX: "64TiB", WORKERS: "512" };
+  const { stdout } = await run(["doctor", "--json", "--topic", "t"], { env });
+  const findings = JSON.parse(stdout) as Record<string, unknown>[];
+  for (const finding of findings) {
+    for (const [key, value] of Object.entries(finding)) {
+      assert.ok(["check", "level", "subject", "message", "why", "remedy"].includes(key), key);
+      assert.equal(typeof value, "string");
+    }
+    for (const key of ["check", "level", "subject", "message"]) assert.ok(key in finding, key);
+    assert.equal("remedy" in finding, finding["level"] !== "ok");
+  }
+  const found = findings.filter(({ level }) => level !== "ok").map(({ check }) => check);
+  for (const check of ["disk", "topic", "workers-over-cores"]) assert.ok(found.includes(check), check);
+});
+
 test("what several admin ports say is told by port", async () => {
   using files = new Files();
   await using one = await FakeAdmin.start(() => ({ body: "{}" }));
