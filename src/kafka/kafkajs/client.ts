@@ -44,7 +44,8 @@ export class Client {
 
   /** Are there connections, as far as sockets can tell? */
   get connected(): boolean {
-    for (const socket of this.#sockets.keys()) if (!socket.connecting) return true;
+    // One that could not connect is not connecting either, until it has closed.
+    for (const socket of this.#sockets.keys()) if (!socket.connecting && !socket.destroyed) return true;
     return false;
   }
 
