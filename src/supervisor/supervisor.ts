@@ -15,7 +15,7 @@
 import cluster from "node:cluster";
 import { extname, join } from "node:path";
 import type { Profile } from "pprof-format";
-import type { AdminState, LetterDrop, LettersDropped, Readiness } from "../admin/state.ts";
+import type { AdminState, LetterDrop, LettersDropped, Readiness, TopicTail } from "../admin/state.ts";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { formatAddress, redactedArguments, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
@@ -37,6 +37,7 @@ import { dropFromSlots } from "./dead-letters.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
+import { Live } from "./live/live.ts";
 import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { type Inspectable, inspectAll, type Inspected, type Inspections, type Question } from "./inspection.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
@@ -50,6 +51,8 @@ export interface SupervisorOptions {
   readonly clock?: Clock;
   /** What keeps the last lines of `log`. */
   readonly logRing?: LogRing;
+  /** Reads topics for the page; asked for it only with ADMIN_TAIL. */
+  readonly tail?: TopicTail;
 }
 
 /**
@@ -87,6 +90,7 @@ class Supervisor implements SlotObserver, AdminState {
   readonly #profiles: ProfileCollector;
   readonly #slots: readonly WorkerSlot[];
   readonly #timeline: Timeline;
+  readonly #live: Live;
   readonly #logRing: LogRing;
   readonly #crashLoops: readonly CrashLoop[];
   readonly #respawns = new Map<WorkerSlot, Timer>();
@@ -151,6 +155,23 @@ class Supervisor implements SlotObserver, AdminState {
       log,
       clock: this.#clock,
     });
+    this.#live = new Live(
+      {
+        clock: this.#clock,
+        slots: this.#slots,
+        history: this.#timeline.history,
+        readiness: () => this.readiness(),
+        ledger: () => this.ledger(),
+        ledgerMismatches: () => this.#metrics.ledger.findings.length,
+        incidents: () => this.incidents(),
+      },
+      {
+        version: VERSION,
+        supervisor: SUPERVISOR,
+        bootstrap: config.kafkaBrokers.map(formatAddress),
+        tail: config.adminTail ? options.tail : undefined,
+      },
+    );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());
     this.#neverReady = new Set(this.#slots);
   }
@@ -168,11 +189,13 @@ class Supervisor implements SlotObserver, AdminState {
     this.#recorder?.start();
     this.#ring?.start();
     this.#timeline.start();
+    this.#live.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#drain(drainMs);
     await this.#incidents.stop();
+    this.#live.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     // What never ran may have been started on the directory of a service that does.
@@ -365,6 +388,18 @@ class Supervisor implements SlotObserver, AdminState {
 
   forceIncident(why: string) {
     return this.#incidents.forceIncident(why);
+  }
+
+  live(sinceMs: number) {
+    return this.#live.live(sinceMs);
+  }
+
+  watchLive(watcher: () => void) {
+    return this.#live.watchLive(watcher);
+  }
+
+  get tail() {
+    return this.#live.tail;
   }
 
   get profiled(): readonly string[] {

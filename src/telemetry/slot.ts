@@ -88,6 +88,12 @@ export class SlotMetrics {
   /** A metric of the living process; undefined if it has none. */
   readonly living = (name: string): MetricSnapshot | undefined => this.#living.get(name);
 
+  /** What the processes that are gone have counted; undefined if that is nothing. */
+  readonly dead = (name: string): MetricSnapshot | undefined => {
+    const series = this.#dead.get(name)?.series;
+    return series === undefined ? undefined : { name, series };
+  };
+
   snapshot(): MetricSnapshot[] {
     const names = new Set([...this.#dead.keys(), ...this.#living.keys()]);
     return [...names].map((name) => {

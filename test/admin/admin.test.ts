@@ -3,6 +3,7 @@ import test, { after, before, beforeEach } from "node:test";
 import { isLoopback } from "../../src/admin/loopback.ts";
 import { AdminServer } from "../../src/admin/server.ts";
 import type { AdminState, LetterDrop, Readiness } from "../../src/admin/state.ts";
+import { noLive } from "./no-live.ts";
 import { noIncidents } from "../incidents/support.ts";
 import { emptyLedger } from "../../src/telemetry/ledger.ts";
 
@@ -14,6 +15,7 @@ const state: AdminState = {
   readiness: () => readiness,
   ledger: () => new Map([["clicks<1>", { ...emptyLedger(), received: 42, stored: 40, inFlight: 2 }]]),
   ...noIncidents,
+  ...noLive,
   profiled: ["0", "1", "supervisor"],
   profile: () => Promise.reject(new Error("nothing is profiled")),
   commandLine: [],

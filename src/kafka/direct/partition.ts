@@ -102,7 +102,7 @@ export class PartitionProducer {
     return this.#queuedBytes;
   }
 
-  inspect(): PartitionState {
+  inspect(): Omit<PartitionState, "broker"> {
     return {
       topic: this.topic,
       partition: this.partition,
