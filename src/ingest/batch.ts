@@ -2,6 +2,7 @@
 
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
+import type { TraceRef } from "../telemetry/exemplars.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -33,6 +34,10 @@ export class Batch implements PublishAnswer {
   /** What it takes of the byte budget until it is answered. */
   readonly admittedBytes: number;
   sequence: number | bigint = 0;
+  /** Of its first event. */
+  topic: Topic | undefined;
+  /** What is recorded of it as a trace, if anything is. */
+  trace: TraceRef | undefined;
   durability: Durability = Durability.UNSPECIFIED;
   /** It had to wait for room or for its topics. */
   waited = false;

@@ -61,6 +61,8 @@ export class LiveEvents {
     let message = told.get(watcher.sinceMs);
     if (message === undefined) {
       const snapshot = this.#state.live(watcher.sinceMs);
+      // Who knows everything is told when the next second ends.
+      if (snapshot.history.t.length === 0) return;
       const text = messageText({ id: snapshot.atMs, data: JSON.stringify(snapshot) });
       told.set(watcher.sinceMs, (message = { text, atMs: snapshot.atMs }));
     }

@@ -121,8 +121,8 @@ export function livePage(snapshot: LiveSnapshot): string {
             ${section("brokers", "Kafka brokers", "Times are of Produce requests, of the last 5 s.", brokerTable(snapshot))}
             ${section("partitions", "Kafka partitions", "Those with the most to do, over all workers; new every 5 s.", partitionTable(snapshot))}
             ${section("callers", "Callers", "By address and certificate; new every 5 s.", callerTable(snapshot))}
-            ${section("ledger", "Ledger", "Every event is accounted for: received = stored + failed + in flight; persisted + recovered = forwarded + dead-lettered + spooled.", ledgerTable(snapshot))}
             ${section("incidents", "Incidents", "Of the last fifteen minutes, each with its bundle and flame graph.", incidentTable(snapshot))}
+            ${section("ledger", "Ledger", "Every event is accounted for: received = stored + failed + in flight; persisted + recovered = forwarded + dead-lettered + spooled.", ledgerTable(snapshot))}
             ${tailPanel(tail)}
           </div>
         </main>

@@ -47,8 +47,8 @@ button[aria-pressed="true"] { background: var(--accent); border-color: var(--acc
 .bottleneck:has(.stage-admit, .stage-queue, .stage-produce, .stage-worker) { border-left-color: var(--bad); }
 .bottleneck p { margin: 0; } .bottleneck strong { margin-right: .5rem; } .bottleneck .also { color: var(--soft); font-size: .95rem; }
 .problems { margin: 0; padding: .6rem 1rem .6rem 2rem; background: var(--warn-back); border-radius: .5rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.1rem, 1fr)); gap: 1px; margin: 0; background: var(--edge); border: 1px solid var(--edge); border-radius: .5rem; overflow: hidden; }
-.tile { padding: .55rem .8rem .5rem; background: var(--panel); min-width: 0; }
+.tiles { display: grid; grid-template-columns: repeat(10, 1fr); gap: 1px; margin: 0; background: var(--edge); border: 1px solid var(--edge); border-radius: .5rem; overflow: hidden; }
+.tile { padding: .55rem .7rem .5rem; background: var(--panel); min-width: 0; }
 .tile dt { color: var(--soft); font-size: .82rem; } .tile dd { margin: 0; }
 .tile .value { display: block; font-size: 1.3rem; line-height: 1.3; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .tile .note { display: block; color: var(--soft); font-size: .8rem; font-variant-numeric: tabular-nums; min-height: 1.2em; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -86,6 +86,7 @@ th.n, td.n { text-align: right; }
 #tail-lines { margin: 0; padding: 0; list-style: none; max-height: 18rem; font: .8rem/1.5 ui-monospace, monospace; } #tail-lines li { white-space: pre; border-bottom: 1px solid var(--edge); }
 code { font: .92em ui-monospace, monospace; }
 footer { margin-top: 1.2rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
+@media (max-width: 70rem) { .tiles { grid-template-columns: repeat(5, 1fr); } }
 @media (max-width: 46rem) {
   body { padding: 0 .8rem 2rem; } header { grid-template-columns: 1fr; } .controls { grid-column: 1; grid-row: auto; justify-content: flex-start; }
   #connection { flex-basis: 100%; } .tiles { grid-template-columns: 1fr 1fr; } header nav a { padding: .35rem 0; } button, select, input { min-height: 2.5rem; }

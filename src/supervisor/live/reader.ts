@@ -7,7 +7,8 @@
 import type { MeasuredBroker } from "../../admin/live/bottleneck.ts";
 import { type BrokerSeries, type Stage, STAGES } from "../../admin/live/model.ts";
 import { quantile } from "../../telemetry/history-reader.ts";
-import { type MetricSnapshot, TIME_BUCKETS } from "../../telemetry/instruments.ts";
+import { TIME_BUCKETS } from "../../telemetry/histograms.ts";
+import type { MetricSnapshot } from "../../telemetry/instruments.ts";
 import type { BrokerValues, ServiceValues } from "./seconds.ts";
 
 /** What is asked of a slot's metrics. */
@@ -60,9 +61,9 @@ interface Reading {
 /** Of a histogram that grew from `before` to `now`. */
 function timesOf(now: readonly number[] | undefined, before: readonly number[] | undefined): StageTimes {
   if (now === undefined) return { mean: Number.NaN, p50: Number.NaN, p99: Number.NaN };
-  const counts = now.slice(0, -1).map((count, i) => count - (before?.[i] ?? 0));
+  const counts = now.slice(0, -1).map((count, i) => Math.max(0, count - (before?.[i] ?? 0)));
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const sum = now.at(-1)! - (before?.at(-1) ?? 0);
+  const sum = Math.max(0, now.at(-1)! - (before?.at(-1) ?? 0));
   return { mean: total > 0 ? sum / total : Number.NaN, p50: quantile(0.5, counts), p99: quantile(0.99, counts) };
 }
 
@@ -90,7 +91,8 @@ export class LiveReader {
     const perSecond = (key: string, value: number) => {
       const before = this.#counted.get(key) ?? 0;
       this.#counted.set(key, value);
-      return seconds > 0 ? (value - before) / seconds : Number.NaN;
+      // What a topic that is gone has counted is missing from then on.
+      return seconds > 0 ? Math.max(0, value - before) / seconds : Number.NaN;
     };
     const rate = (name: string) => perSecond(name, this.#count(name));
 
@@ -172,8 +174,7 @@ export class LiveReader {
   /** What is counted by now, and what was at the beginning of the window; undefined the first time. */
   #window(monotonicMs: number): { readonly now: Histograms; readonly before: Histograms | undefined } {
     const now: Histograms = new Map();
-    // Stage is the last label, whatever comes before it.
-    this.#histograms("sluice_stage_seconds", (labels) => labels.at(-1) ?? "", now);
+    this.#histograms("sluice_stage_seconds", ([, stage = ""]) => stage, now);
     this.#histograms("sluice_kafka_request_seconds", (labels) => `broker ${labels[0]}`, now);
     this.#histograms("sluice_spool_sync_seconds", () => "sync", now);
     const isOver = (reading: Reading) => monotonicMs - reading.monotonicMs > WINDOW_MS + TOLERANCE_MS;

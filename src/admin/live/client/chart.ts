@@ -31,8 +31,8 @@ export interface ChartContext {
   readonly Plot: Plot;
   readonly colours: Colours;
   readonly seconds: Seconds;
-  /** How much time is shown, in seconds. */
-  readonly span: () => number;
+  /** The time that is shown: from and to, in seconds since the epoch. */
+  readonly shown: () => readonly [from: number, to: number];
   readonly incidents: () => readonly LiveIncident[];
   /** Says something to those who hear the page. */
   readonly say: (sentence: string) => void;
@@ -47,7 +47,6 @@ export class Chart {
   #lines: readonly LineSpec[] = [];
   #plot: uPlot | undefined;
   #cells: { readonly now: HTMLElement; readonly max: HTMLElement }[] = [];
-  #isVisible = true;
   #top = 1;
 
   constructor(spec: ChartSpec, context: ChartContext) {
@@ -84,10 +83,6 @@ export class Chart {
     new ResizeObserver(([entry]) => {
       if (entry !== undefined) this.#plot?.setSize({ width: entry.contentRect.width, height: HEIGHT });
     }).observe(this.#holder);
-    new IntersectionObserver(([entry]) => {
-      this.#isVisible = entry?.isIntersecting ?? true;
-      if (this.#isVisible) this.#draw();
-    }).observe(this.root);
   }
 
   /** A second is new. */
@@ -137,9 +132,14 @@ export class Chart {
         height: HEIGHT,
         legend: { show: false },
         cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
-        scales: { x: { time: true, range: () => this.#shown() }, y: { range: () => [0, this.#top] } },
+        scales: { x: { time: true, range: () => [...this.#context.shown()] }, y: { range: () => [0, this.#top] } },
         axes: [
-          { ...axis, space: 70, size: 26 },
+          {
+            ...axis,
+            space: 70,
+            size: 26,
+            values: (_plot, ticks, _axis, _space, step) => ticks.map((t) => clock(t, step < 60)),
+          },
           {
             ...axis,
             size: 66,
@@ -182,15 +182,8 @@ export class Chart {
     return [seconds.t, ...this.#lines.map(({ column }) => seconds.column(column))];
   }
 
-  /** From and to, in seconds since the epoch. */
-  #shown(): [number, number] {
-    const { seconds, span } = this.#context;
-    const to = seconds.t.at(-1) ?? Date.now() / 1000;
-    return [to - span(), to];
-  }
-
   #first(): number {
-    const [from] = this.#shown();
+    const [from] = this.#context.shown();
     const first = this.#context.seconds.t.findIndex((t) => t >= from);
     return first === -1 ? 0 : first;
   }
@@ -210,7 +203,7 @@ export class Chart {
 
   #draw(): void {
     const plot = this.#plot;
-    if (plot === undefined || !this.#isVisible) return;
+    if (plot === undefined) return;
     const { seconds } = this.#context;
     const first = this.#first();
     const most = this.#lines.map(({ column }) => this.#max(seconds.column(column), first));
@@ -243,7 +236,7 @@ export class Chart {
   /** Lines where incidents are. */
   #mark(plot: uPlot): void {
     const { ctx, bbox } = plot;
-    const [from, to] = this.#shown();
+    const [from, to] = this.#context.shown();
     ctx.save();
     ctx.strokeStyle = this.#context.colours.get("mark");
     ctx.lineWidth = devicePixelRatio;
@@ -285,6 +278,7 @@ function setText(element: HTMLElement, text: string): void {
 }
 
 /** `14:05:09`, in the reader's time. */
-function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+function clock(seconds: number, withSeconds = true): string {
+  const text = new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  return withSeconds ? text : text.slice(0, 5);
 }

@@ -68,7 +68,7 @@ class LivePage {
           Plot: plot,
           colours,
           seconds: this.#seconds,
-          span: () => this.#span,
+          shown: () => this.#shownTime(),
           incidents: () => this.#snapshot?.incidents ?? [],
           say: (sentence) => {
             this.#announcer.say(sentence);
@@ -124,8 +124,15 @@ class LivePage {
     at.textContent = utc(snapshot.atMs);
     at.setAttribute("datetime", new Date(snapshot.atMs).toISOString());
     for (const chart of this.#charts) chart.update(snapshot);
-    this.#strip.update(snapshot.incidents, snapshot.atMs, this.#span);
+    this.#strip.update(snapshot.incidents, ...this.#shownTime());
     this.#announcer.summary(snapshot.bottleneck.stage, spokenSummary(snapshot));
+  }
+
+  /** A service that has just begun is not shown as a sliver at the end of an empty quarter of an hour. */
+  #shownTime(): [from: number, to: number] {
+    const { t } = this.#seconds;
+    const to = t.at(-1) ?? Date.now() / 1000;
+    return [Math.max(to - this.#span, Math.min(t[0] ?? to, to - SPANS[0]![0])), to];
   }
 
   #tellState(state: FeedState): void {
@@ -156,7 +163,7 @@ class LivePage {
         byId("charts-title").textContent = words;
         for (const chart of this.#charts) chart.redraw();
         const snapshot = this.#snapshot;
-        if (snapshot !== undefined) this.#strip.update(snapshot.incidents, snapshot.atMs, seconds);
+        if (snapshot !== undefined) this.#strip.update(snapshot.incidents, ...this.#shownTime());
       });
       return button;
     });

@@ -3,7 +3,9 @@
 import { processName } from "../../pages/process-name.ts";
 import type { LiveIncident } from "../model.ts";
 
-/** The axis of the charts begins here, in pixels; the strip is of the whole width of the page. */
+/** An incident of the second that is not over yet. */
+const SOON_MS = 2_000;
+
 export class Strip {
   readonly #root: HTMLElement;
   readonly #links = new Map<string, HTMLAnchorElement>();
@@ -12,10 +14,9 @@ export class Strip {
     this.#root = root;
   }
 
-  /** @param toMs the end of the time that is shown. @param spanSeconds how much of it. */
-  update(incidents: readonly LiveIncident[], toMs: number, spanSeconds: number): void {
-    const fromMs = toMs - spanSeconds * 1000;
-    const shown = incidents.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs + 2_000);
+  /** @param from where the time that is shown begins, in seconds since the epoch. */
+  update(incidents: readonly LiveIncident[], from: number, to: number): void {
+    const shown = incidents.filter(({ atMs }) => atMs >= from * 1000 && atMs <= to * 1000 + SOON_MS);
     for (const [id, link] of this.#links) {
       if (shown.some((incident) => incident.id === id)) continue;
       link.remove();
@@ -33,7 +34,7 @@ export class Strip {
         this.#root.append(link);
       }
       // A mark is as wide as a finger; it stays within the strip.
-      const share = Math.min(1, (atMs - fromMs) / (spanSeconds * 1000));
+      const share = Math.min(1, (atMs / 1000 - from) / (to - from));
       link.style.left = `calc(.8rem + (100% - 1.6rem) * ${share.toFixed(4)})`;
     }
     this.#root.hidden = shown.length === 0;

@@ -29,7 +29,7 @@ export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
   const now = (series: ServiceSeries) => last(history.service[series]);
   const of = (series: ServiceSeries, unit: Unit) => shown(now(series), unit);
   const share = (value: number | null, limit: number | null) =>
-    value === null || limit === null || limit === 0 ? "" : `${quantityOf(value / limit, "share")} of the budget`;
+    value === null || limit === null || limit === 0 ? "" : `${quantityOf(value / limit, "share")} of budget`;
   const waiting = now("admissionWaiting") ?? 0;
   const spoolAge = now("spoolAgeSeconds") ?? 0;
   return [
@@ -66,9 +66,9 @@ export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
     },
     {
       id: "queued",
-      label: "Queued for Kafka",
+      label: "Kafka queue",
       text: of("kafkaQueuedBytes", "bytes"),
-      note: `${of("kafkaInFlight", "count")} requests in flight`,
+      note: `${of("kafkaInFlight", "count")} in flight`,
       bad: false,
     },
     {

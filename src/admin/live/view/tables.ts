@@ -162,10 +162,10 @@ export function ledgerTable({ ledger, ledgerSum, ledgerLeftOut }: LiveSnapshot):
 export function incidentTable({ incidents }: LiveSnapshot): Html {
   if (incidents.length === 0) return nothing("None in the last fifteen minutes.");
   const rows = incidents.map(({ id, atMs, title, why, state }) => [
-    html`<a href="/debug/incidents/${id}">${title}</a>`,
+    html`<a href="/debug/incidents/${id}">${title}</a>
+      ${state === "recording" ? html`<span class="badge warn">still recording</span>` : undefined}`,
     html`<time datetime="${new Date(atMs).toISOString()}">${utc(atMs).slice(11)}</time>`,
     why,
-    state === "recording" ? html`<span class="badge warn">still recording</span>` : "",
   ]);
-  return table("Incidents of the last fifteen minutes", ["what", "when", "why", ""], rows, [1, 2, 3]);
+  return table("Incidents of the last fifteen minutes", ["what", "when", "why"], rows, [1, 2]);
 }
