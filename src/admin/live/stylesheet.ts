@@ -55,13 +55,14 @@ button[aria-pressed="true"] { background: var(--accent); border-color: var(--acc
 .tile.bad .value { color: var(--bad); }
 #charts-title { margin: 1.3rem 0 .5rem; }
 .strip { position: relative; height: 2rem; margin: 0 0 .5rem; border-bottom: 2px solid var(--edge); }
+.strip span { position: absolute; bottom: .2rem; left: 0; color: var(--soft); font-size: .8rem; font-variant-numeric: tabular-nums; } .strip span + span { left: auto; right: 0; }
 .strip a { position: absolute; bottom: 0; width: 1.6rem; height: 1.6rem; margin-left: -.8rem; display: grid; place-items: end center; text-decoration: none; color: var(--mark); font-weight: 700; line-height: 1; }
 .strip a::after { content: "▼"; font-size: .95rem; } .strip a:hover { color: var(--link); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); gap: .75rem; }
 .chart { margin: 0; padding: .65rem .8rem .5rem; background: var(--panel); border: 1px solid var(--edge); border-radius: .5rem; min-width: 0; min-height: 16rem; display: flex; flex-direction: column; }
 .chart figcaption { display: flex; justify-content: space-between; gap: 1rem; align-items: baseline; }
 .chart figcaption .soft { font-size: .8rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.plot { height: 10.5rem; margin: .3rem 0; border-radius: .2rem; } .plot .uplot { width: 100%; }
+.plot { height: 10.5rem; margin: .3rem 0; border-radius: .2rem; } .plot .uplot { width: 100%; } .plot.at-incident .u-over { cursor: pointer; }
 .chart table { width: 100%; margin-top: auto; font-size: .82rem; } .chart th, .chart td { padding: .08rem 0 .08rem .6rem; border: 0; } .chart th:first-child { padding-left: 0; }
 .chart thead th { font-size: .75rem; } .chart tbody th { font-weight: 400; overflow-wrap: anywhere; }
 .chart .key { width: 26px; height: 8px; margin-right: .45rem; vertical-align: middle; }
@@ -72,10 +73,10 @@ ${Array.from({ length: 8 }, (_, i) => `.line-${i} { stroke: var(--c${i}); color:
 .u-cursor-x { border-color: var(--soft) !important; } .u-select { background: light-dark(#0b62c422, #6aaeff33); }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 38rem), 1fr)); gap: .75rem; margin-top: .75rem; }
 .panel { padding: .75rem 1rem .9rem; background: var(--panel); border: 1px solid var(--edge); border-radius: .5rem; min-width: 0; }
-.panel > p { margin: .1rem 0 .5rem; font-size: .88rem; } .panel:has(#workers, #ledger) { grid-column: 1 / -1; }
+.panel > p { margin: .1rem 0 .5rem; font-size: .88rem; } .panel:has(#workers, #ledger, #tail-title) { grid-column: 1 / -1; }
 .wide { overflow-x: auto; border-radius: .2rem; } .wide p { margin: .3rem 0 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .panel table { min-width: 100%; }
-th, td { padding: .25rem 0 .25rem 1rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--edge); }
+th, td { padding: .25rem 0 .25rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--edge); }
 .panel th, .panel td { white-space: nowrap; } th:first-child { padding-left: 0; }
 #incidents td:nth-child(3) { white-space: normal; min-width: 14rem; }
 tbody tr:last-child > * { border-bottom: 0; } #ledger tbody tr:last-child > * { border-top: 2px solid var(--edge); font-weight: 600; }

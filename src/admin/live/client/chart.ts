@@ -26,6 +26,8 @@ const DASHES: readonly (readonly number[])[] = [
 ];
 const HEIGHT = 168;
 const SYNC = "sluice";
+/** How near to a line one has to point to mean it. */
+const NEAR_PX = 6;
 
 export interface ChartContext {
   readonly Plot: Plot;
@@ -76,6 +78,13 @@ export class Chart {
     this.#rows = this.root.querySelector<HTMLElement>("tbody")!;
     this.#holder.addEventListener("keydown", (event) => {
       if (this.#walk(event)) event.preventDefault();
+    });
+    this.#holder.addEventListener("click", (event) => {
+      const incident = this.#incidentAt(event.clientX);
+      if (incident !== undefined) location.assign(`/debug/incidents/${incident.id}`);
+    });
+    this.#holder.addEventListener("mousemove", (event) => {
+      this.#holder.classList.toggle("at-incident", this.#incidentAt(event.clientX) !== undefined);
     });
     this.#holder.addEventListener("blur", () => {
       this.#plot?.setCursor({ left: -10, top: -10 });
@@ -250,6 +259,14 @@ export class Chart {
       ctx.stroke();
     }
     ctx.restore();
+  }
+
+  /** The incident whose line is there. @param clientX in pixels of the window. */
+  #incidentAt(clientX: number): LiveIncident | undefined {
+    const plot = this.#plot;
+    if (plot === undefined) return undefined;
+    const x = clientX - plot.over.getBoundingClientRect().left;
+    return this.#context.incidents().find(({ atMs }) => Math.abs(plot.valToPos(atMs / 1000, "x") - x) <= NEAR_PX);
   }
 
   /** Moves the cursor as a key says. @returns whether it was such a key. */

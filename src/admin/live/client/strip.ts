@@ -9,9 +9,11 @@ const SOON_MS = 2_000;
 export class Strip {
   readonly #root: HTMLElement;
   readonly #links = new Map<string, HTMLAnchorElement>();
+  readonly #ends = [document.createElement("span"), document.createElement("span")] as const;
 
   constructor(root: HTMLElement) {
     this.#root = root;
+    root.append(...this.#ends);
   }
 
   /** @param from where the time that is shown begins, in seconds since the epoch. */
@@ -33,10 +35,12 @@ export class Strip {
         this.#links.set(id, link);
         this.#root.append(link);
       }
-      // A mark is as wide as a finger; it stays within the strip.
+      // Between the times at both ends.
       const share = Math.min(1, (atMs / 1000 - from) / (to - from));
-      link.style.left = `calc(.8rem + (100% - 1.6rem) * ${share.toFixed(4)})`;
+      link.style.left = `calc(4.5rem + (100% - 9rem) * ${share.toFixed(4)})`;
     }
+    for (const [i, seconds] of [from, to].entries())
+      this.#ends[i]!.textContent = new Date(seconds * 1000).toLocaleTimeString("en-GB");
     this.#root.hidden = shown.length === 0;
   }
 }

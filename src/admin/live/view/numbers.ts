@@ -28,8 +28,7 @@ export function shown(value: number | null, unit: Unit): string {
 export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
   const now = (series: ServiceSeries) => last(history.service[series]);
   const of = (series: ServiceSeries, unit: Unit) => shown(now(series), unit);
-  const share = (value: number | null, limit: number | null) =>
-    value === null || limit === null || limit === 0 ? "" : `${quantityOf(value / limit, "share")} of budget`;
+  const budget = service.admittedBytesLimit;
   const waiting = now("admissionWaiting") ?? 0;
   const spoolAge = now("spoolAgeSeconds") ?? 0;
   return [
@@ -45,11 +44,11 @@ export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
       id: "errors",
       label: "Errors",
       text: of("errorsPerSecond", "per second"),
-      note: "failed or refused",
+      note: "failed, refused",
       bad: (now("errorsPerSecond") ?? 0) > 0,
     },
-    { id: "p50", label: "Answer, median", text: of("acknowledgeP50", "seconds"), note: "of the last 5 s", bad: false },
-    { id: "p99", label: "Answer, p99", text: of("acknowledgeP99", "seconds"), note: "of the last 5 s", bad: false },
+    { id: "p50", label: "Answer p50", text: of("acknowledgeP50", "seconds"), note: "of 5 seconds", bad: false },
+    { id: "p99", label: "Answer p99", text: of("acknowledgeP99", "seconds"), note: "of 5 seconds", bad: false },
     {
       id: "flight",
       label: "In flight",
@@ -61,7 +60,7 @@ export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
       id: "admitted",
       label: "Admitted",
       text: of("admittedBytes", "bytes"),
-      note: share(now("admittedBytes"), service.admittedBytesLimit),
+      note: budget === null ? "" : `of ${quantityOf(budget, "bytes")}`,
       bad: false,
     },
     {

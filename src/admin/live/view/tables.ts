@@ -82,7 +82,7 @@ export function brokerTable({ brokers, brokersLeftOut, history, service }: LiveS
         ? "No brokers are set (KAFKA_BROKERS): events are kept in the spool."
         : `Nothing was produced to a broker yet; known are ${service.bootstrap.join(", ")}.`,
     );
-  const rows = brokers.map(({ name, connections, partitions }) => {
+  const rows = brokers.map(({ name, connections }) => {
     const of = (series: BrokerSeries, unit: Unit) => shown(last(history.brokers[name]?.[series]), unit);
     return [
       name,
@@ -94,11 +94,10 @@ export function brokerTable({ brokers, brokersLeftOut, history, service }: LiveS
       of("queuedBytes", "bytes"),
       last(history.brokers[name]?.sentBytesPerSecond) === null ? "–" : `${of("sentBytesPerSecond", "bytes")}/s`,
       of("errorsPerSecond", "per second"),
-      String(partitions),
     ];
   });
   const headings = ["broker", "connections", "requests", "p50", "p99", "in flight", "queued", "sent", "errors"];
-  return html`${table("Kafka brokers, now", [...headings, "partitions"], rows)} ${leftOut(brokersLeftOut, "brokers")}`;
+  return html`${table("Kafka brokers, now", headings, rows)} ${leftOut(brokersLeftOut, "brokers")}`;
 }
 
 const PARTITION_ROWS = 15;
