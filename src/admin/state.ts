@@ -70,10 +70,10 @@ export type Observed<T> =
   | { readonly worker: string; readonly value: T; readonly reason?: undefined }
   | { readonly worker: string; readonly value?: undefined; readonly reason: string };
 
-/** An event of a topic, as one line of JSON, and how many bytes it had. */
+/** An event of a topic. */
 export interface TailedEvent {
-  readonly line: string;
-  readonly bytes: number;
+  /** As one line of JSON, made when it is asked for. */
+  line(): string;
 }
 
 /** Reads a topic as events come in, from now on; whenever `skip` says so, it goes on at the end. */

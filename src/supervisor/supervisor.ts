@@ -51,8 +51,8 @@ export interface SupervisorOptions {
   readonly clock?: Clock;
   /** What keeps the last lines of `log`. */
   readonly logRing?: LogRing;
-  /** Reads topics for the page; asked for it only with ADMIN_TAIL. */
-  readonly tail?: TopicTail;
+  /** Reads topics for the page; undefined: it shows none. */
+  readonly tail?: TopicTail | undefined;
 }
 
 /**
@@ -169,7 +169,7 @@ class Supervisor implements SlotObserver, AdminState {
         version: VERSION,
         supervisor: SUPERVISOR,
         bootstrap: config.kafkaBrokers.map(formatAddress),
-        tail: config.adminTail ? options.tail : undefined,
+        tail: options.tail,
       },
     );
     this.#crashLoops = this.#slots.map(() => new CrashLoop());

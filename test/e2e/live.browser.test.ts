@@ -63,7 +63,8 @@ async function looksAt(browser: HeadlessBrowser, service: RunningService, name: 
     await eventually(
       `${name}, ${scheme}: charts are drawn`,
       async () =>
-        (await textOf(page, "#connection")) === "live" && (await page.$$("#charts figure:not([hidden]) canvas")).length > 10,
+        (await textOf(page, "#connection")) === "live" &&
+        (await page.$$("#charts figure:not([hidden]) canvas")).length > 10,
     );
     await screenshot(page, `live-${name}-${scheme}`);
     assert.equal(await overflows(page), false, `${name} is wider than its window`);
@@ -82,10 +83,14 @@ browserTest("the page shows a loaded service live, and can be used with the keyb
   const why = "the browser's test asked for it";
   const forced = await fetch(`${service.adminUrl}/debug/incidents?why=${encodeURIComponent(why)}`, { method: "POST" });
   const { id } = (await forced.json()) as Incident;
-  await eventually("a minute's beginning is measured", async () => {
-    const { history, partitions } = await live(service);
-    return history.service.eventsPerSecond.filter((value) => (value ?? 0) > 0).length >= 12 && partitions.length > 0;
-  }, 60_000);
+  await eventually(
+    "a minute's beginning is measured",
+    async () => {
+      const { history, partitions } = await live(service);
+      return history.service.eventsPerSecond.filter((value) => (value ?? 0) > 0).length >= 12 && partitions.length > 0;
+    },
+    60_000,
+  );
 
   await looksAt(browser, service, "desktop", DESKTOP);
   await looksAt(browser, service, "phone", NARROW as unknown as typeof DESKTOP);

@@ -75,15 +75,18 @@ function assets(): Map<string, Asset> {
   const scripts = [...inFolders, ...SHARED.map((name) => name + ENDING)];
   return new Map<string, Asset>([
     ...scripts.map((file): [string, Asset] => [file, { type: JAVASCRIPT, load: () => script(file) }]),
-    ["uplot.js", { type: JAVASCRIPT, load: uplot("uPlot.esm.js") }],
+    ["uplot.js", { type: JAVASCRIPT, load: uplot("uPlot.iife.min.js") }],
     ["uplot.css", { type: CSS, load: uplot("uPlot.min.css") }],
     ["live.css", { type: CSS, load: async () => STYLESHEET }],
   ]);
 }
 
-/** The scripts, which the page names so that they are fetched at once and not one after the other. */
-export function scriptPaths(): string[] {
-  return [...assets()].filter(([, { type }]) => type === JAVASCRIPT).map(([path]) => ASSETS_PATH + path);
+/** The modules, which the page names so that they are fetched at once and not one after the other. */
+export function modulePaths(): string[] {
+  return [...assets().keys()]
+    .filter((path) => path.endsWith(ENDING))
+    .map((path) => ASSETS_PATH + path)
+    .filter((path) => path !== CHARTS_PATH);
 }
 
 export function assetRoutes(app: FastifyInstance): void {

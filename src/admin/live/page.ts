@@ -6,7 +6,7 @@
 import { html, type Html } from "../pages/html.ts";
 import { utc } from "../pages/units.ts";
 import { flameGraphLink } from "../speedscope.ts";
-import { CHARTS_PATH, ENTRY_PATH, scriptPaths, STYLESHEETS } from "./assets.ts";
+import { CHARTS_PATH, ENTRY_PATH, modulePaths, STYLESHEETS } from "./assets.ts";
 import type { LiveSnapshot } from "./model.ts";
 import { numberTiles } from "./view/numbers.ts";
 import { bottleneckBox, problemList, statusBadge } from "./view/status.ts";
@@ -24,13 +24,12 @@ export const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+const MODULES = modulePaths();
+
 const LINKS: readonly (readonly [href: string, text: string])[] = [
   ["/debug/incidents", "Incidents"],
   ["/debug/pprof/", "Profiles"],
-  [
-    flameGraphLink("/debug/pprof/profile?past=300&format=speedscope", "CPU, the last 5 minutes"),
-    "Flame graph of the last 5 min",
-  ],
+  [flameGraphLink("/debug/pprof/profile?past=300&format=speedscope", "CPU, the last 5 minutes"), "Flame graph, 5 min"],
   ["/metrics", "Metrics"],
   ["/readyz", "Readiness"],
   ["/healthz", "Liveness"],
@@ -68,7 +67,6 @@ function tailPanel(tail: boolean): Html {
 
 export function livePage(snapshot: LiveSnapshot): string {
   const { service, atMs, tail, bottleneck } = snapshot;
-  const modules = [...scriptPaths(), CHARTS_PATH].filter((path, i, all) => all.indexOf(path) === i);
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -78,8 +76,9 @@ export function livePage(snapshot: LiveSnapshot): string {
         <title>sluice on ${service.host}</title>
         <link rel="icon" href="data:," />
         ${STYLESHEETS.map((href) => html`<link rel="stylesheet" href="${href}" />`)}
-        ${modules.map((href) => html`<link rel="modulepreload" href="${href}" />`)}
+        ${MODULES.map((href) => html`<link rel="modulepreload" href="${href}" />`)}
         <noscript><meta http-equiv="refresh" content="5" /></noscript>
+        <script defer src="${CHARTS_PATH}"></script>
         <script type="module" src="${ENTRY_PATH}"></script>
       </head>
       <body>

@@ -32,11 +32,12 @@ class Share {
     return this.lines.length >= EVENTS_PER_SECOND || this.#bytes >= BYTES_PER_SECOND;
   }
 
-  add({ line }: TailedEvent): void {
+  add(event: TailedEvent): void {
     if (this.full) {
       this.leftOut += 1;
       return;
     }
+    const line = event.line();
     const shown = line.length > LINE_LENGTH_MAX ? `${line.slice(0, LINE_LENGTH_MAX)}…` : line;
     this.lines.push(shown);
     this.#bytes += shown.length;

@@ -1,6 +1,5 @@
 // The page's script: keeps what the server wrote up to date, draws the charts, and lets the reader pause, zoom and choose.
 
-import type uPlot from "uplot";
 import { utc } from "../../pages/units.ts";
 import type { LiveSnapshot } from "../model.ts";
 import { numberTiles } from "../view/numbers.ts";
@@ -14,9 +13,6 @@ import { Feed, type FeedState } from "./feed.ts";
 import { Seconds } from "./seconds.ts";
 import { Strip } from "./strip.ts";
 import { Tail } from "./tail.ts";
-
-/** Where the charts' library is; a path of this port, not a package. */
-const UPLOT: string = "/debug/assets/uplot.js";
 
 const PARTS: readonly (readonly [id: string, render: (snapshot: LiveSnapshot) => { toString(): string }])[] = [
   ["status", statusBadge],
@@ -171,5 +167,6 @@ class LivePage {
   }
 }
 
-const { default: plot } = (await import(UPLOT)) as { readonly default: typeof uPlot };
+// The page loads it before this script.
+const { uPlot: plot } = window as unknown as { readonly uPlot: Plot };
 new LivePage(plot).start();
