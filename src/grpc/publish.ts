@@ -13,6 +13,7 @@ import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import { type Attribution, noAttribution, type Origin } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
+import { type Caller, Callers } from "./callers.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
 import { codeName, OK, rpcStatus, statusOf } from "./status.ts";
 
@@ -39,11 +40,13 @@ export interface EventIngestDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly attribution?: Attribution;
+  readonly callers?: Callers;
 }
 
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
   readonly attribution: Attribution;
+  readonly callers: Callers;
   readonly answered: Counter;
   readonly receivedBytes: Counter;
   readonly openStreams: Gauge;
@@ -61,10 +64,11 @@ export class EventIngest {
   #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
-    const { metrics, attribution = noAttribution } = dependencies;
+    const { metrics, attribution = noAttribution, callers = new Callers(metrics) } = dependencies;
     this.#shared = {
       ...dependencies,
       attribution,
+      callers,
       answered: metrics.batches.with("OK"),
       receivedBytes: metrics.publishBytes.with(),
       openStreams: metrics.grpcStreams.with(),
@@ -110,6 +114,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
   readonly origin: Origin;
+  readonly caller: Caller;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -119,12 +124,16 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH, call.peerIdentity ?? call.peer);
+    const peer = call.peerIdentity ?? call.peer;
+    this.origin = shared.attribution.origin(PUBLISH, peer);
+    this.caller = shared.callers.of(peer);
+    this.caller.openCalls += 1;
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
     shared.calls.add(this);
   }
 
   message(buffer: Buffer, start: number, end: number): void {
+    this.caller.requests.inc();
     this.#session.publish(buffer, start, end);
   }
 
@@ -165,7 +174,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
 
   #finish(): void {
     this.#onDrained?.();
-    this.#shared.calls.remove(this);
+    if (this.#shared.calls.remove(this)) this.caller.openCalls -= 1;
   }
 }
 
@@ -173,6 +182,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
   readonly origin: Origin;
+  readonly caller: Caller;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -193,7 +203,10 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peerIdentity ?? call.peer);
+    const peer = call.peerIdentity ?? call.peer;
+    this.origin = shared.attribution.origin(PUBLISH_STREAM, peer);
+    this.caller = shared.callers.of(peer);
+    this.caller.openCalls += 1;
     const flow = {
       pause: () => {
         this.#heldBySession = true;
@@ -211,6 +224,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   }
 
   message(buffer: Buffer, start: number, end: number): void {
+    this.caller.requests.inc();
     this.#session.publish(buffer, start, end);
   }
 
@@ -332,6 +346,8 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   #finish(): void {
     this.#over = true;
     this.#onDrained?.();
-    if (this.#shared.calls.remove(this)) this.#shared.openStreams.dec();
+    if (!this.#shared.calls.remove(this)) return;
+    this.caller.openCalls -= 1;
+    this.#shared.openStreams.dec();
   }
 }

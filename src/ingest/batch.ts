@@ -3,6 +3,7 @@
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
 import type { TraceRef } from "../telemetry/exemplars.ts";
+import type { Counter } from "../telemetry/instruments.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -21,6 +22,8 @@ export function durabilityLabel(durability: GivenDurability): "replicated" | "pe
 export interface Responder {
   /** For the labels of samples. */
   readonly origin?: Origin;
+  /** Who has sent it. */
+  readonly caller?: { readonly events: Counter };
   answered(batch: Batch): void;
   refused(batch: Batch, error: IngestError): void;
 }

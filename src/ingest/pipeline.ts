@@ -137,6 +137,7 @@ export class Pipeline {
     batch.sequence = index.sequence;
     batch.durability = durability;
     this.#settlement.begin();
+    batch.responder.caller?.events.inc(index.count);
     this.#transcode(buffer, batch, durability, batchTopic);
     const admitMs = end - start <= QUICK_BYTES && !batch.waited ? 0 : this.#clock.monotonic() - batch.receivedAtMs;
     this.#settlement.stagesOf(batch).admit.observe(admitMs, batch.trace);

@@ -9,7 +9,7 @@ import { type EventStream, messageText } from "./event-stream.ts";
 export const WATCHERS_MAX = 16;
 
 interface Watcher {
-  readonly stream: Pick<EventStream, "closed" | "send" | "onClosed">;
+  readonly stream: Pick<EventStream, "closed" | "send" | "end" | "onClosed">;
   /** The end of the last second that it was told, in milliseconds since the epoch. */
   sinceMs: number;
 }
@@ -39,6 +39,11 @@ export class LiveEvents {
       this.#tell();
     });
     this.#tellOne(watcher, new Map());
+  }
+
+  /** Ends what all of them get, so that they know that it is over and nothing was cut off. */
+  end(): void {
+    for (const { stream } of this.#watchers) stream.end();
   }
 
   #remove(watcher: Watcher): void {

@@ -116,7 +116,7 @@ export function livePage(snapshot: LiveSnapshot): string {
             <div id="charts" class="charts"></div>
           </section>
           <div class="panels">
-            ${section("workers", "Workers", "Side by side. Load is a share of the events of 10 s over the mean: 1 is even.", workerTable(snapshot))}
+            ${section("workers", "Workers", "Side by side. Load is a share of the work of 10 s, over the mean: 1 is even.", workerTable(snapshot))}
             ${section("brokers", "Kafka brokers", "Times are of Produce requests, of the last 5 s.", brokerTable(snapshot))}
             ${section("partitions", "Kafka partitions", "Those with the most to do, over all workers; new every 5 s.", partitionTable(snapshot))}
             ${section("callers", "Callers", "By address and certificate; new every 5 s.", callerTable(snapshot))}

@@ -31,6 +31,9 @@ export function liveRoutes(app: FastifyInstance, state: AdminState): void {
   let tails = 0;
   void app.register(async (routes) => {
     pprofErrors(routes);
+    routes.addHook("preClose", async () => {
+      events.end();
+    });
     assetRoutes(routes);
     routes.get("/", async (_request, reply) => {
       await reply

@@ -1,9 +1,11 @@
 // The series of all processes on the service's axis of time, and how evenly the workers are loaded.
 //
-// Load is told over ten seconds: connections send in bursts, and what counts is who gets the work, not who got it just now.
+// Load is what the metric of that name is of (worker-load.ts), over ten seconds: connections send in bursts, and what counts is
+// who gets the work, not who got it just now.
 
 import { PROCESS_SERIES, type ProcessSeries, type Values } from "../../admin/live/model.ts";
 import type { History } from "../../telemetry/history.ts";
+import { EVENTS_OF_A_BATCH } from "../worker-load.ts";
 
 export interface ProcessHistory {
   readonly series: Readonly<Record<string, Readonly<Record<ProcessSeries, Values>>>>;
@@ -16,6 +18,8 @@ const LOAD_SECONDS = 10;
 const AGE_MAX_MS = 2_500;
 
 const RECORDED = PROCESS_SERIES.filter((name): name is Exclude<ProcessSeries, "load"> => name !== "load");
+
+const WORK = ["eventsPerSecond", "requestsPerSecond"] as const;
 
 /** Sums of the last ten values of each place; null: none is known. */
 function recentSums(values: Values): Values {
@@ -32,8 +36,8 @@ function recentSums(values: Values): Values {
 }
 
 /** What each has over the mean of all; null where there is no load. */
-function shares(events: readonly Values[]): Values[] {
-  const sums = events.map(recentSums);
+function shares(work: readonly Values[]): Values[] {
+  const sums = work.map(recentSums);
   const length = sums[0]?.length ?? 0;
   const result: (number | null)[][] = sums.map(() => []);
   for (let i = 0; i < length; i++) {
@@ -58,10 +62,11 @@ export function processHistory(
   // The load of the first second is over the nine before it.
   const earlier =
     first === undefined ? [] : Array.from({ length: LOAD_SECONDS }, (_, i) => first - (LOAD_SECONDS - i) * 1000);
-  const events = workers.map(
-    (worker) => history.align(worker, ["eventsPerSecond"], [...earlier, ...times], AGE_MAX_MS)?.[0] ?? [],
-  );
-  const loads = shares(events).map((each) => each.slice(earlier.length));
+  const work = workers.map((worker) => {
+    const [events, batches] = history.align(worker, WORK, [...earlier, ...times], AGE_MAX_MS) ?? [];
+    return (events ?? []).map((each, i) => (each === null ? null : each + EVENTS_OF_A_BATCH * (batches?.[i] ?? 0)));
+  });
+  const loads = shares(work).map((each) => each.slice(earlier.length));
   const nothing = times.map(() => null);
   const seriesOf = (process: string, load: Values) => {
     const columns = history.align(process, RECORDED, times, AGE_MAX_MS);

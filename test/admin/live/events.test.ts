@@ -48,6 +48,9 @@ class Stream {
   onClosed(listener: () => void): void {
     this.#listeners.push(listener);
   }
+  end(): void {
+    this.close();
+  }
   close(): void {
     this.closed = true;
     for (const listener of this.#listeners) listener();
@@ -107,6 +110,16 @@ test("the number of those who watch is bounded, and each that leaves makes room"
   assert.equal(events.full, true);
   streams[3]!.close();
   assert.equal(events.full, false);
+});
+
+test("when the service ends, all who watch are told so", () => {
+  const service = new Service();
+  const events = new LiveEvents(service);
+  const streams = [new Stream(), new Stream()];
+  for (const stream of streams) events.add(stream, 0);
+  events.end();
+  assert.ok(streams.every(({ closed }) => closed));
+  assert.equal(service.watchers.size, 0);
 });
 
 test("a message has its id, and its name if it has one", () => {
