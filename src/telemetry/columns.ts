@@ -23,15 +23,29 @@ export class Columns<N extends string> {
   }
 }
 
-const DIGITS = 5;
+/** Absolute values from the first number on are rounded to a multiple of one over the second: to five digits. */
+const SCALES: readonly (readonly [from: number, scale: number])[] = [
+  [1e4, 1],
+  [1e3, 1e1],
+  [1e2, 1e2],
+  [1e1, 1e3],
+  [1, 1e4],
+  [1e-1, 1e5],
+  [1e-2, 1e6],
+  [1e-3, 1e7],
+  [0, 1e9],
+];
 
-/** A value as it is told: with five digits, since more are noise in a chart and bytes on the way; null: not known. */
+/**
+ * A value as it is told: with five digits, or to 1e-9, since more are noise in a chart and bytes on the way;
+ * null: not known. Rejected: toPrecision and logarithms, which take ten times as long for a hundred thousand values.
+ */
 export function told(value: number): number | null {
   if (!Number.isFinite(value)) return null;
-  if (value === 0) return 0;
-  // toPrecision takes ten times as long, and there are a hundred thousand of them.
-  const power = DIGITS - 1 - Math.floor(Math.log10(Math.abs(value)));
-  if (power <= 0) return Math.round(value);
-  const scale = 10 ** power;
-  return Number.isFinite(scale) ? Math.round(value * scale) / scale : 0;
+  const size = Math.abs(value);
+  for (let i = 0; i < SCALES.length; i++) {
+    const [from, scale] = SCALES[i]!;
+    if (size >= from) return Math.round(value * scale) / scale;
+  }
+  return 0;
 }

@@ -187,6 +187,9 @@ test("a client that has all its streams on one worker shows as imbalance", LIMIT
   assert.match(bottleneck.notes.join(), /load is uneven: worker [01] gets 2 times the mean of all workers/);
   assert.equal(known(history.service.imbalance).at(-1), 2);
   const loads = ["0", "1"].map((worker) => history.processes[worker]!.load.at(-1));
-  assert.deepEqual(loads.sort(), [0, 2]);
+  assert.deepEqual(
+    loads.map(Number).sort((a, b) => a - b),
+    [0, 2],
+  );
   assert.equal(callers[0]!.workers.length, 1);
 });

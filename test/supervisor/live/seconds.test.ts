@@ -54,12 +54,14 @@ test("brokers beyond the bound are counted, and get the place of one that is lon
   assert.deepEqual(seconds.range(6000).brokers["b:0"]?.requestP99, [null]);
 });
 
-test("values are told with five digits, and what is no number as not known", () => {
+test("values are told with five digits or nine places, and what is no number as not known", () => {
   const pairs: readonly (readonly [number, number | null])[] = [
     [0, 0],
     [1.234567, 1.2346],
     [-1234567.8, -1234568],
-    [0.000123456, 0.00012346],
+    [0.0012345678, 0.0012346],
+    [0.000123456, 0.000123456],
+    [1e-12, 0],
     [123456.7, 123457],
     [Number.NaN, null],
     [Number.POSITIVE_INFINITY, null],
