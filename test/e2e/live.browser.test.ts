@@ -48,6 +48,7 @@ const coloursOf = async (page: Page, chart: string): Promise<number> =>
   Number(
     await page.evaluate(`(() => {
       const canvas = document.querySelector("#chart-${chart} canvas");
+      if (canvas === null) return 0;
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       const counts = new Map();
       for (let i = 0; i < data.length; i += 4) {
