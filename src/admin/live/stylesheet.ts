@@ -73,7 +73,7 @@ ${Array.from({ length: 8 }, (_, i) => `.line-${i} { stroke: var(--c${i}); color:
 .u-cursor-x { border-color: var(--soft) !important; } .u-select { background: light-dark(#0b62c422, #6aaeff33); }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: .75rem; margin-top: .75rem; }
 .panel { padding: .75rem 1rem .9rem; background: var(--panel); border: 1px solid var(--edge); border-radius: .5rem; min-width: 0; }
-.panel > p { margin: .1rem 0 .5rem; font-size: .88rem; } .panel:has(#workers, #ledger, #tail-title) { grid-column: 1 / -1; }
+.panel > p { margin: .1rem 0 .5rem; font-size: .88rem; } .panel:has(#workers, #brokers, #incidents, #ledger, #tail-title) { grid-column: 1 / -1; }
 .wide { overflow-x: auto; border-radius: .2rem; } .wide p { margin: .3rem 0 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .panel table { min-width: 100%; }
 th, td { padding: .25rem 0 .25rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--edge); }

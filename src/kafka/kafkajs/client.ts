@@ -44,7 +44,8 @@ export class Client {
 
   /** Are there connections, as far as sockets can tell? */
   get connected(): boolean {
-    for (const socket of this.#sockets.keys()) if (!socket.connecting) return true;
+    // One that could not connect is not connecting either, until it has closed.
+    for (const socket of this.#sockets.keys()) if (!socket.connecting && !socket.destroyed) return true;
     return false;
   }
 
@@ -70,6 +71,7 @@ export class Client {
     socket.setNoDelay(true);
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
+    const disconnects = this.#metrics.kafkaDisconnects.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
     socket.once("connect", () => {
       connections.inc();
@@ -80,7 +82,7 @@ export class Client {
       socket.once("end", lost).once("error", lost);
       socket.once("close", () => {
         connections.dec();
-        if (isLost && !this.#closed) this.#metrics.kafkaDisconnects.with(broker).inc();
+        if (isLost && !this.#closed) disconnects.inc();
       });
     });
     socket.once("close", () => {

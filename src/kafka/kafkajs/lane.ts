@@ -136,6 +136,7 @@ export class Lane {
     const { send, clock, metrics } = this.#dependencies;
     part.batch.sentAtMs ??= clock.monotonic();
     const inFlight = metrics.kafkaInFlight.with(this.#broker);
+    metrics.kafkaRetries.with(this.#broker);
     inFlight.inc();
     this.#sending = true;
     let outcome: number | Failure | IngestError;

@@ -67,7 +67,7 @@ export function keyNumbers({ history, service }: LiveSnapshot): KeyNumber[] {
       id: "queued",
       label: "Kafka queue",
       text: of("kafkaQueuedBytes", "bytes"),
-      note: `${of("kafkaInFlight", "count")} in flight`,
+      note: service.bootstrap.length === 0 ? "no brokers set" : `${of("kafkaInFlight", "count")} in flight`,
       bad: false,
     },
     {
