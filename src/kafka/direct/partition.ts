@@ -113,7 +113,7 @@ export class PartitionProducer {
     return oldest;
   }
 
-  inspect(): PartitionState {
+  inspect(): Omit<PartitionState, "broker"> {
     return {
       topic: this.topic,
       partition: this.partition,
