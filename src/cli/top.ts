@@ -3,6 +3,7 @@
 // On a terminal it draws frames until it is told to stop; elsewhere it writes a line each time. `--once` and `--json` ask once.
 
 import type { LiveSnapshot } from "../admin/live/model.ts";
+import { LIVE_PATH } from "../admin/paths.ts";
 import { duration } from "../config/kinds.ts";
 import { AdminPort } from "./admin-port.ts";
 import { ADMIN_NOTE, adminFlags } from "./admin-target.ts";
@@ -11,7 +12,7 @@ import { toggle, withDefault } from "./flag.ts";
 import { type CliIo, Exit, printLines } from "./io.ts";
 import { renderFrame } from "./top/frame.ts";
 import { appendHistory } from "./top/history.ts";
-import { LIVE_PATH, tellLive } from "./top/live-source.ts";
+import { tellLive } from "./top/live-source.ts";
 import { SPARK_SECONDS } from "./top/numbers.ts";
 import { plainLine } from "./top/plain.ts";
 import { Screen } from "./top/screen.ts";

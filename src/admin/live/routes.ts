@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Parameters, type Query } from "../parameters.ts";
+import { LIVE_PATH } from "../paths.ts";
 import { pprofErrors } from "../pprof.ts";
 import type { AdminState } from "../state.ts";
 import { assetRoutes } from "./assets.ts";
@@ -13,7 +14,6 @@ import { LiveEvents, WATCHERS_MAX } from "./events.ts";
 import { livePage, PAGE_POLICY } from "./page.ts";
 import { TAILS_MAX, tailTopic } from "./tail.ts";
 
-export const LIVE_PATH = "/debug/live";
 const SECONDS_MAX = 900;
 const TOPIC_LENGTH_MAX = 249;
 

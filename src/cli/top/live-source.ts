@@ -8,11 +8,11 @@
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LiveSnapshot } from "../../admin/live/model.ts";
+import { LIVE_PATH } from "../../admin/paths.ts";
 import { AdminError } from "../admin-error.ts";
 import type { AdminPort } from "../admin-port.ts";
 import { CliError, messageOf } from "../io.ts";
 
-export const LIVE_PATH = "/debug/live";
 const AGAIN_MS = 1_000;
 
 /** A snapshot, or why there is none at the moment. */
