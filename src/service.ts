@@ -41,6 +41,7 @@ import { Spool } from "./spool/spool.ts";
 import { type Attribution, noAttribution } from "./telemetry/attribution.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import type { OtlpTracing } from "./tracing/otlp.ts";
 
 export type { DropOutcome, DropRequest } from "./spool/dead-letters.ts";
 
@@ -127,6 +128,7 @@ class WorkerService implements Service {
   readonly #started: Component[] = [];
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: SpoolDependencies;
+  #tracing: OtlpTracing | undefined;
   #spool: Spool | undefined;
   #deadLetters: DeadLetters | undefined;
   #forwarder: Forwarder | undefined;
@@ -181,6 +183,7 @@ class WorkerService implements Service {
 
   async start(): Promise<void> {
     const directories = await this.#directories();
+    await this.#startTracing();
     const spool = await this.#startSpool(directories);
     const deadLetters = await this.#startDeadLetters(directories);
     this.#producer = await this.#startProducer();
@@ -193,6 +196,7 @@ class WorkerService implements Service {
       metrics: this.metrics,
       clock,
       attribution: this.#attribution,
+      tracing: this.#tracing?.tracer,
     });
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
@@ -233,6 +237,29 @@ class WorkerService implements Service {
       const message = `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory that this user may read and write`;
       throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
     }
+  }
+
+  /** The SDK is loaded only where it is used. First of all parts, and so the last to be drained: it takes the others' spans. */
+  async #startTracing(): Promise<void> {
+    const config = this.#config;
+    if (config.tracing === "none") return;
+    const { OtlpTracing } = await import("./tracing/otlp.ts");
+    const { clock, random } = this.#environment;
+    const tracing = new OtlpTracing(
+      { log: this.#log, metrics: this.metrics, clock, random },
+      {
+        endpoint: config.otelExporterOtlpEndpoint,
+        tracesEndpoint: config.otelExporterOtlpTracesEndpoint,
+        headers: config.otelExporterOtlpHeaders,
+        serviceName: config.otelServiceName,
+        resourceAttributes: config.otelResourceAttributes,
+        worker: String(this.#workerIndex),
+        sampleRatio: config.traceSampleRatio,
+        joinActive: config.grpcServer === "grpc-js",
+      },
+    );
+    await this.#startComponent(tracing);
+    this.#tracing = tracing;
   }
 
   async #startSpool({ own: dir, adopted: adopt }: SpoolDirectories): Promise<Spool> {
@@ -323,6 +350,7 @@ class WorkerService implements Service {
         clock,
         random,
         attribution: this.#attribution,
+        tracing: this.#tracing?.tracer,
       },
       {
         bytesMax: config.admittedBytesMax,

@@ -152,6 +152,7 @@ export class Accumulators {
     const batch = accumulator.seal();
     if (batch === undefined) return;
     if (batch.lingers) this.#lingering.delete(batch);
+    if (batch.trace !== undefined) batch.sealedAtMs = this.#clock.monotonic();
     this.#sealedBy[cause].inc();
     this.#sealedBytes.inc(batch.length);
     this.#handOver(batch);

@@ -2,6 +2,7 @@
 
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
+import type { RequestTrace } from "../telemetry/tracing.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -20,6 +21,8 @@ export function durabilityLabel(durability: GivenDurability): "replicated" | "pe
 export interface Responder {
   /** For the labels of samples. */
   readonly origin?: Origin;
+  /** The trace of a request that was received then; undefined: it has none. */
+  trace?(receivedAtMs: number): RequestTrace | undefined;
   answered(batch: Batch): void;
   refused(batch: Batch, error: IngestError): void;
 }
@@ -31,7 +34,8 @@ export class Batch implements PublishAnswer {
   /** When its bytes arrived, on the monotonic clock. */
   readonly receivedAtMs: number;
   /** What it takes of the byte budget until it is answered. */
-  readonly admittedBytes: number;
+  admittedBytes: number;
+  readonly trace: RequestTrace | undefined;
   sequence: number | bigint = 0;
   durability: Durability = Durability.UNSPECIFIED;
   /** It had to wait for room or for its topics. */
@@ -51,6 +55,7 @@ export class Batch implements PublishAnswer {
     this.responder = responder;
     this.receivedAtMs = receivedAtMs;
     this.admittedBytes = admittedBytes;
+    this.trace = responder.trace?.(receivedAtMs);
   }
 
   /** @param index the event's index in the batch. */

@@ -12,6 +12,8 @@ import { assert, Code, IngestError } from "../errors.ts";
 import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
 import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
+import { addHeaders } from "../wire/added-headers.ts";
 import { COLUMN, EventIndex, INVALID_TIMESTAMP, NO_TIMESTAMP, ROW } from "../wire/publish-request.ts";
 import { Accumulators, type AccumulatorsOptions } from "./accumulators.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
@@ -40,6 +42,8 @@ export interface PipelineDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly attribution?: Attribution;
+  /** Undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface PipelineOptions extends AdmissionOptions, AccumulatorsOptions {
@@ -74,7 +78,14 @@ export class Pipeline {
     this.#accumulators = new Accumulators(clock, metrics, options, keptBytesMax, (batch) => this.#handOver(batch));
     this.#index = new EventIndex(options.eventsMax);
     this.admission = new Admission(clock, metrics, options, dependencies.random);
-    this.#settlement = new Settlement(clock, metrics, this.admission, this.#accumulators, attribution);
+    this.#settlement = new Settlement(
+      clock,
+      metrics,
+      this.admission,
+      this.#accumulators,
+      attribution,
+      dependencies.tracing,
+    );
     this.#admitted = metrics.stage.with("admitted");
   }
 
@@ -135,7 +146,9 @@ export class Pipeline {
     batch.sequence = index.sequence;
     batch.durability = durability;
     this.#settlement.begin();
+    if (batch.trace !== undefined) this.#addContext(buffer, batch, batch.trace);
     this.#transcode(buffer, batch, durability, batchTopic);
+    batch.trace?.span?.admitted(this.#clock.monotonic(), index.count, batchTopic?.name);
     this.#admitted.observe(
       end - start <= QUICK_BYTES && !batch.waited ? 0 : this.#clock.monotonic() - batch.receivedAtMs,
     );
@@ -233,6 +246,13 @@ export class Pipeline {
       topic.countReceived(1);
       this.#append(bytes, batch, event, topic, durability, now);
     }
+  }
+
+  /** Records carry the context of their request. What that adds to them counts: it may be more than the client sent. */
+  #addContext(source: Buffer, batch: Batch, { headers, headerCount }: RequestTrace): void {
+    const bytes = addHeaders(this.#index, source, headers, headerCount) * headers.length;
+    batch.admittedBytes += bytes;
+    this.admission.charge(bytes);
   }
 
   #markTopic(batch: Batch, topic: Topic): void {

@@ -5,10 +5,11 @@
 
 import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
-import { assert, type IngestError } from "../errors.ts";
+import { assert, type IngestError, reasonLabel } from "../errors.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
 import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { Accumulators } from "./accumulators.ts";
 import type { Admission } from "./admission.ts";
 import type { Batch } from "./batch.ts";
@@ -20,6 +21,7 @@ export class Settlement implements BatchSettler {
   readonly #accumulators: Accumulators;
   readonly #clock: Clock;
   readonly #attribution: Attribution;
+  readonly #tracing: Tracing | undefined;
   readonly #queued: TimeHistogram;
   readonly #produced: TimeHistogram;
   readonly #acknowledged: TimeHistogram;
@@ -33,12 +35,14 @@ export class Settlement implements BatchSettler {
     admission: Admission,
     accumulators: Accumulators,
     attribution: Attribution,
+    tracing: Tracing | undefined,
   ) {
     this.#clock = clock;
     this.#idle = new IdleWaiters(clock);
     this.#admission = admission;
     this.#accumulators = accumulators;
     this.#attribution = attribution;
+    this.#tracing = tracing;
     this.#queued = metrics.stage.with("queued");
     this.#produced = metrics.stage.with("produced");
     this.#acknowledged = metrics.stage.with("acknowledged");
@@ -76,7 +80,10 @@ export class Settlement implements BatchSettler {
     const { topic, partition, durability } = records.accumulator;
     const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
-    this.#settle(records, first, count, nowMs);
+    const isFirst = this.#settle(records, first, count, nowMs);
+    if (records.trace !== undefined) {
+      this.#tracing?.settled(records, first, count, isFirst, nowMs, baseOffset, undefined);
+    }
     topic.countStored(durability, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       origin.stored += to - from;
@@ -90,7 +97,11 @@ export class Settlement implements BatchSettler {
     const topic = records.accumulator.topic;
     const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
-    this.#settle(records, first, count, nowMs);
+    const isFirst = this.#settle(records, first, count, nowMs);
+    if (records.trace !== undefined) {
+      const failure = { type: reasonLabel(error.reason), message: error.message };
+      this.#tracing?.settled(records, first, count, isFirst, nowMs, -1, failure);
+    }
     topic.countFailed(error.reason, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       for (let record = from; record < to; record++) {
@@ -100,13 +111,15 @@ export class Settlement implements BatchSettler {
     this.#attribution.leave(previous);
   }
 
-  #settle(batch: RecordBatch, first: number, count: number, nowMs: number): void {
+  /** @returns whether these are the first of the batch. */
+  #settle(batch: RecordBatch, first: number, count: number, nowMs: number): boolean {
     const isFirst = batch.remaining === batch.count;
     batch.settle(first, count);
-    if (!isFirst) return;
+    if (!isFirst) return false;
     const sentAtMs = batch.sentAtMs ?? nowMs;
     this.#queued.observe(sentAtMs - batch.openedAtMs);
     this.#produced.observe(nowMs - sentAtMs);
+    return true;
   }
 
   /** Tells every client's batch with records in [first, first + count), and settles what is complete now. */

@@ -239,6 +239,13 @@ export function createMetrics() {
     ),
     spoolSyncTime: time("sluice_spool_sync_seconds", "Time of one fdatasync of the spool."),
     spoolErrors: counter("sluice_spool_errors_total", "Faults of the spool, by kind.", { labels: ["kind"] }),
+
+    // Traces.
+    traceSpans: counter(
+      "sluice_trace_spans_total",
+      "Spans of requests that were recorded, by outcome: exported, dropped (no room, because the collector is too slow or away) or failed (the collector did not take them).",
+      { labels: ["outcome"] },
+    ),
   };
 }
 
