@@ -9,7 +9,6 @@
 
 import type { Clock } from "../clock.ts";
 import { assert } from "../errors.ts";
-import type { Counter } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { EventIndex } from "../wire/publish-request.ts";
 import { RECORD_BATCH_HEADER_BYTES } from "../wire/record-batch.ts";
@@ -19,10 +18,8 @@ import type { Batch, GivenDurability } from "./batch.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { LingerQueue } from "./linger.ts";
 import type { RecordBatch } from "./record-batch.ts";
+import type { SealCause } from "./topic-meters.ts";
 import type { Topic } from "./topics.ts";
-
-/** Why a record batch was sealed. */
-type SealCause = "idle" | "full" | "linger" | "settled" | "flush";
 
 export interface AccumulatorsOptions {
   /** A record batch is sealed before it grows beyond this; a larger record gets a batch of its own. Bytes. */
@@ -37,8 +34,6 @@ export class Accumulators {
   readonly #pool: BufferPool;
   readonly #lingering: LingerQueue;
   readonly #touched: Accumulator[] = [];
-  readonly #sealedBy: Record<SealCause, Counter>;
-  readonly #sealedBytes: Counter;
   #pumpScheduled = false;
 
   /**
@@ -57,15 +52,9 @@ export class Accumulators {
     this.#handOver = handOver;
     this.#pool = new BufferPool(keptBytesMax);
     this.#lingering = new LingerQueue(clock, options.lingerMs, (batch) => this.#lingerEnded(batch));
-    const sealedBy = (cause: SealCause): Counter => metrics.recordBatches.with(cause);
-    this.#sealedBy = {
-      idle: sealedBy("idle"),
-      full: sealedBy("full"),
-      linger: sealedBy("linger"),
-      settled: sealedBy("settled"),
-      flush: sealedBy("flush"),
-    };
-    this.#sealedBytes = metrics.recordBatchBytes.with();
+    metrics.accumulatorEvents.with().read = () => this.#sum(({ count }) => count);
+    metrics.accumulatorBytes.with().read = () => this.#sum(({ length }) => length);
+    metrics.accumulatorOldestAge.with().read = () => this.#oldestAgeSeconds();
   }
 
   /** Buffers of record batches that are not settled; 0 when nothing is under way. */
@@ -152,9 +141,27 @@ export class Accumulators {
     const batch = accumulator.seal();
     if (batch === undefined) return;
     if (batch.lingers) this.#lingering.delete(batch);
-    if (batch.trace !== undefined) batch.sealedAtMs = this.#clock.monotonic();
-    this.#sealedBy[cause].inc();
-    this.#sealedBytes.inc(batch.length);
+    if (batch.span !== undefined) batch.sealedAtMs = this.#clock.monotonic();
+    accumulator.topic.meters.countSealed(cause, batch.length, batch.count);
     this.#handOver(batch);
+  }
+
+  /** Record batches that are open; to be asked at the end of a turn, when none is between two lists. */
+  *#open(): Generator<RecordBatch> {
+    for (const { open } of this.#touched) if (open !== undefined && !open.lingers) yield open;
+    yield* this.#lingering.toArray();
+  }
+
+  #sum(of: (batch: RecordBatch) => number): number {
+    let sum = 0;
+    for (const batch of this.#open()) sum += of(batch);
+    return sum;
+  }
+
+  #oldestAgeSeconds(): number {
+    const nowMs = this.#clock.monotonic();
+    let openedAtMs = nowMs;
+    for (const batch of this.#open()) openedAtMs = Math.min(openedAtMs, batch.openedAtMs);
+    return (nowMs - openedAtMs) / 1000;
   }
 }

@@ -35,8 +35,11 @@ export class Batch implements PublishAnswer {
   readonly receivedAtMs: number;
   /** What it takes of the byte budget until it is answered. */
   admittedBytes: number;
+  /** What is recorded of it, or only passed on to its records; undefined: neither. */
   readonly trace: RequestTrace | undefined;
   sequence: number | bigint = 0;
+  /** Of its first event. */
+  topic: Topic | undefined;
   durability: Durability = Durability.UNSPECIFIED;
   /** It had to wait for room or for its topics. */
   waited = false;

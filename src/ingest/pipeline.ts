@@ -10,7 +10,6 @@
 import type { Clock } from "../clock.ts";
 import { assert, Code, IngestError } from "../errors.ts";
 import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
-import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
 import { addHeaders } from "../wire/added-headers.ts";
@@ -64,7 +63,6 @@ export class Pipeline {
   readonly #attribution: Attribution;
   readonly #index: EventIndex;
   readonly #settlement: Settlement;
-  readonly #admitted: TimeHistogram;
 
   constructor(dependencies: PipelineDependencies, options: PipelineOptions) {
     const { clock, metrics, attribution = noAttribution } = dependencies;
@@ -86,7 +84,6 @@ export class Pipeline {
       attribution,
       dependencies.tracing,
     );
-    this.#admitted = metrics.stage.with("admitted");
   }
 
   /** Batches that are admitted and not answered. */
@@ -97,6 +94,11 @@ export class Pipeline {
   /** Events in record batches that have no outcome, by topic; O(topic-partitions). */
   heldEvents(): ReadonlyMap<string, number> {
     return this.#topics.heldEvents();
+  }
+
+  /** Forgets topics that are gone, and what is told of them; O(topic-partitions). */
+  retireTopics(): void {
+    this.#topics.retireGone();
   }
 
   /** Events that batches without an answer still wait for. */
@@ -148,10 +150,10 @@ export class Pipeline {
     this.#settlement.begin();
     if (batch.trace !== undefined) this.#addContext(buffer, batch, batch.trace);
     this.#transcode(buffer, batch, durability, batchTopic);
-    batch.trace?.span?.admitted(this.#clock.monotonic(), index.count, batchTopic?.name);
-    this.#admitted.observe(
-      end - start <= QUICK_BYTES && !batch.waited ? 0 : this.#clock.monotonic() - batch.receivedAtMs,
-    );
+    const span = batch.trace?.span;
+    span?.admitted(this.#clock.monotonic(), index.count, batchTopic?.name);
+    const admitMs = end - start <= QUICK_BYTES && !batch.waited ? 0 : this.#clock.monotonic() - batch.receivedAtMs;
+    this.#settlement.stagesOf(batch).admit.observe(admitMs, span?.context);
     this.#settlement.transcoded(batch);
     return undefined;
   }
@@ -229,8 +231,9 @@ export class Pipeline {
     const now = this.#clock.now();
     let batchTopic = knownTopic;
     if (batchTopic !== undefined && !index.hasEventTopics) {
+      batch.topic = batchTopic;
       this.#markTopic(batch, batchTopic);
-      batchTopic.countReceived(index.count);
+      batchTopic.meters.countReceived(index.count);
       for (let event = 0; event < index.count; event++) {
         this.#append(bytes, batch, event, batchTopic, durability, now);
       }
@@ -242,8 +245,9 @@ export class Pipeline {
         length < 0
           ? (batchTopic ??= this.#topics.afterLookup(textAt(bytes, index.topicStart, index.topicLength), durability))
           : this.#topics.afterLookup(textAt(bytes, index.rows[event * ROW + COLUMN.topicStart]!, length), durability);
+      batch.topic ??= topic;
       this.#markTopic(batch, topic);
-      topic.countReceived(1);
+      topic.meters.countReceived(1);
       this.#append(bytes, batch, event, topic, durability, now);
     }
   }
@@ -264,12 +268,15 @@ export class Pipeline {
   #append(source: Buffer, batch: Batch, event: number, topic: Topic, durability: GivenDurability, nowMs: number): void {
     const index = this.#index;
     if (topic.error !== undefined) return this.#failEvent(batch, event, topic, topic.error);
-    const given = index.timestamps[event]!;
-    const timestamp = given === NO_TIMESTAMP ? nowMs : given;
     const info = topic.info;
-    if (timestamp === INVALID_TIMESTAMP) return this.#failEvent(batch, event, topic, TIMESTAMP_ERROR);
-    if (nowMs - timestamp > info.timestampBeforeMaxMs || timestamp - nowMs > info.timestampAfterMaxMs) {
-      return this.#failEvent(batch, event, topic, timestampOutside(topic, timestamp, nowMs));
+    let timestamp = index.timestamps[event]!;
+    if (timestamp === NO_TIMESTAMP) {
+      timestamp = nowMs;
+    } else {
+      if (timestamp === INVALID_TIMESTAMP) return this.#failEvent(batch, event, topic, TIMESTAMP_ERROR);
+      if (nowMs - timestamp > info.timestampBeforeMaxMs || timestamp - nowMs > info.timestampAfterMaxMs) {
+        return this.#failEvent(batch, event, topic, timestampOutside(topic, timestamp, nowMs));
+      }
     }
     if (info.keyRequired && index.rows[event * ROW + COLUMN.keyLength]! < 0) {
       return this.#failEvent(batch, event, topic, keyMissing(topic));
@@ -292,7 +299,7 @@ export class Pipeline {
 
   #failEvent(batch: Batch, event: number, topic: Topic, error: IngestError): void {
     batch.fail(event, error.reason, error.message, error.retryable);
-    topic.countFailed(error.reason, 1);
+    topic.meters.countFailed(error.reason, 1);
   }
 
   #handOver(batch: RecordBatch): void {

@@ -6,7 +6,7 @@
 import type { Clock } from "../clock.ts";
 import { assert } from "../errors.ts";
 import type { Linked } from "../linked-list.ts";
-import type { TraceIds } from "../telemetry/tracing.ts";
+import type { RequestSpan, TraceIds } from "../telemetry/tracing.ts";
 import { RECORD_BATCH_HEADER_BYTES, writeBatchHeader } from "../wire/record-batch.ts";
 import type { EventIndex } from "../wire/publish-request.ts";
 import { sizeOfRecord, sizeOfRecordBody, writeRecord } from "../wire/record.ts";
@@ -26,7 +26,7 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   sentAtMs?: number;
   sentTo?: string;
   /** Of the first of its requests that is recorded. */
-  trace: TraceIds | undefined;
+  span: RequestSpan | undefined;
   /** Was it put into the linger queue? */
   lingers = false;
   /** Has its linger ended before it could be sealed? */
@@ -62,6 +62,10 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
 
   get partition(): number {
     return this.accumulator.partition;
+  }
+
+  get trace(): TraceIds | undefined {
+    return this.span?.ids;
   }
 
   get persisted(): boolean {
@@ -114,7 +118,7 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
     } else {
       this.runs.push(batch);
       this.runCounts.push(1);
-      if (batch.trace !== undefined) this.trace ??= batch.trace.span?.ids;
+      if (batch.trace !== undefined) this.span ??= batch.trace.span;
     }
     return true;
   }

@@ -7,7 +7,6 @@ import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
 import { assert, type IngestError, reasonLabel } from "../errors.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
-import type { TimeHistogram } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Accumulators } from "./accumulators.ts";
@@ -15,6 +14,7 @@ import type { Admission } from "./admission.ts";
 import type { Batch } from "./batch.ts";
 import type { BatchSettler, SealedBatch } from "./producer.ts";
 import type { RecordBatch } from "./record-batch.ts";
+import { StageTimes } from "./topic-meters.ts";
 
 export class Settlement implements BatchSettler {
   readonly #admission: Admission;
@@ -22,9 +22,9 @@ export class Settlement implements BatchSettler {
   readonly #clock: Clock;
   readonly #attribution: Attribution;
   readonly #tracing: Tracing | undefined;
-  readonly #queued: TimeHistogram;
-  readonly #produced: TimeHistogram;
-  readonly #acknowledged: TimeHistogram;
+  readonly #metrics: Metrics;
+  /** Of batches without an event. */
+  #emptyBatches: StageTimes | undefined;
   #unsettled = 0;
   #unansweredEvents = 0;
   readonly #idle: IdleWaiters;
@@ -43,9 +43,7 @@ export class Settlement implements BatchSettler {
     this.#accumulators = accumulators;
     this.#attribution = attribution;
     this.#tracing = tracing;
-    this.#queued = metrics.stage.with("queued");
-    this.#produced = metrics.stage.with("produced");
-    this.#acknowledged = metrics.stage.with("acknowledged");
+    this.#metrics = metrics;
   }
 
   /** Batches that were begun and are not answered. */
@@ -69,6 +67,11 @@ export class Settlement implements BatchSettler {
     else this.#unansweredEvents += batch.remaining;
   }
 
+  /** Where the batch's time is told. */
+  stagesOf({ topic }: Batch): StageTimes {
+    return topic?.meters.stages ?? (this.#emptyBatches ??= new StageTimes(this.#metrics));
+  }
+
   /** Resolves when every batch is answered, or at the deadline. */
   async idle(deadlineMs: number): Promise<void> {
     if (this.#unsettled === 0) return;
@@ -81,10 +84,10 @@ export class Settlement implements BatchSettler {
     const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
     const isFirst = this.#settle(records, first, count, nowMs);
-    if (records.trace !== undefined) {
+    if (records.span !== undefined) {
       this.#tracing?.settled(records, first, count, isFirst, nowMs, baseOffset, undefined);
     }
-    topic.countStored(durability, count);
+    topic.meters.countStored(durability, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       origin.stored += to - from;
       if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
@@ -98,11 +101,11 @@ export class Settlement implements BatchSettler {
     const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
     const nowMs = this.#clock.monotonic();
     const isFirst = this.#settle(records, first, count, nowMs);
-    if (records.trace !== undefined) {
+    if (records.span !== undefined) {
       const failure = { type: reasonLabel(error.reason), message: error.message };
       this.#tracing?.settled(records, first, count, isFirst, nowMs, -1, failure);
     }
-    topic.countFailed(error.reason, count);
+    topic.meters.countFailed(error.reason, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       for (let record = from; record < to; record++) {
         origin.fail(records.eventIndexes[record]!, error.reason, error.message, error.retryable);
@@ -117,8 +120,9 @@ export class Settlement implements BatchSettler {
     batch.settle(first, count);
     if (!isFirst) return false;
     const sentAtMs = batch.sentAtMs ?? nowMs;
-    this.#queued.observe(sentAtMs - batch.openedAtMs);
-    this.#produced.observe(nowMs - sentAtMs);
+    const { stages } = batch.accumulator.topic.meters;
+    stages.queue.observe(sentAtMs - batch.openedAtMs, batch.span?.context);
+    stages.produce.observe(nowMs - sentAtMs, batch.span?.context);
     return true;
   }
 
@@ -153,7 +157,7 @@ export class Settlement implements BatchSettler {
     batch.settled = true;
     batch.sortFailures();
     this.#admission.release(batch.admittedBytes, nowMs);
-    this.#acknowledged.observe(nowMs - batch.receivedAtMs);
+    this.stagesOf(batch).acknowledge.observe(nowMs - batch.receivedAtMs, batch.trace?.span?.context);
     batch.responder.answered(batch);
     this.#unsettled--;
     if (this.#unsettled === 0) this.#idle.release();

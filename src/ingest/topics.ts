@@ -4,14 +4,14 @@
 // stays the same object when they become known, and what is open for it is sealed first, so that nothing overtakes it. The
 // way back does not exist: what the cluster knew once, and then did not, is not taken.
 
-import { Code, IngestError, Reason, reasonLabel } from "../errors.ts";
+import { Code, IngestError, Reason } from "../errors.ts";
 import type { Clock } from "../clock.ts";
-import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Accumulator } from "./accumulator.ts";
 import { AwayTopics } from "./away-topics.ts";
-import { Durability, durabilityLabel, type GivenDurability } from "./batch.ts";
+import { Durability, type GivenDurability } from "./batch.ts";
 import { clusterIsAway, type TopicInfo, type TopicSource } from "./producer.ts";
+import { TopicMeters } from "./topic-meters.ts";
 import { isLegalTopicName } from "./topic-name.ts";
 
 export class Topic {
@@ -25,48 +25,33 @@ export class Topic {
   stickyPartition = -1;
   stickyBytesLeft = 0;
 
-  readonly received: Counter;
-  readonly inFlight: Gauge;
-  readonly #metrics: Metrics;
-  readonly #stored: Record<GivenDurability, Counter>;
-
   /** What its metrics are counted under. */
   readonly label: string;
+  readonly meters: TopicMeters;
 
   constructor(info: TopicInfo, metrics: Metrics, label = info.name, error?: IngestError) {
     this.name = info.name;
     this.info = info;
     this.error = error;
     this.label = label;
-    this.#metrics = metrics;
-    this.received = metrics.eventsReceived.with(label);
-    this.inFlight = metrics.eventsInFlight.with(label);
-    const stored = (durability: GivenDurability) => metrics.eventsStored.with(label, durabilityLabel(durability));
-    this.#stored = { 1: stored(Durability.REPLICATED), 2: stored(Durability.PERSISTED) };
+    this.meters = new TopicMeters(metrics, label);
   }
 
-  /** Events in record batches that have no outcome: what `inFlight` has to be. */
+  /** Has it record batches that are open or not settled? */
+  get isBusy(): boolean {
+    for (const accumulators of Object.values(this.accumulators))
+      for (const accumulator of accumulators)
+        if (accumulator !== undefined && (accumulator.inFlight > 0 || accumulator.open !== undefined)) return true;
+    return false;
+  }
+
+  /** Events in record batches that have no outcome: what is counted as in flight has to be. */
   get heldEvents(): number {
     let held = 0;
     for (const accumulators of Object.values(this.accumulators)) {
       for (const accumulator of accumulators) held += accumulator?.held ?? 0;
     }
     return held;
-  }
-
-  countReceived(events: number): void {
-    this.received.inc(events);
-    this.inFlight.inc(events);
-  }
-
-  countStored(durability: GivenDurability, events: number): void {
-    this.#stored[durability].inc(events);
-    this.inFlight.dec(events);
-  }
-
-  countFailed(reason: Reason, events: number): void {
-    this.#metrics.eventsFailed.with(this.label, reasonLabel(reason)).inc(events);
-    this.inFlight.dec(events);
   }
 }
 
@@ -120,6 +105,15 @@ export class Topics {
   /** Events in record batches that have no outcome, by topic. */
   heldEvents(): Map<string, number> {
     return new Map(Array.from(this.#topics.values(), ({ name, heldEvents }) => [name, heldEvents]));
+  }
+
+  /** Forgets topics that the cluster does not know any more and of which nothing is under way, and what is told of them. */
+  retireGone(): void {
+    for (const topic of this.#topics.values()) {
+      if (topic.info.partitions === 0 || topic.isBusy || this.#source.topic(topic.name) !== undefined) continue;
+      this.#topics.delete(topic.name);
+      topic.meters.retire();
+    }
   }
 
   /**

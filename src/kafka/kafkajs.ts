@@ -50,6 +50,7 @@ export class KafkajsProducer implements Producer {
     this.#idle = new IdleWaiters(dependencies.clock);
     this.#options = options;
     this.#topics = new Topics(dependencies, options);
+    dependencies.metrics.kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
   }
 
   /** Does not wait for a broker: events can come, and wait for it within the byte budget. */
@@ -128,6 +129,13 @@ export class KafkajsProducer implements Producer {
       session.retire();
       throw thrown;
     }
+  }
+
+  #oldestAgeSeconds(): number {
+    const nowMs = this.#dependencies.clock.monotonic();
+    let oldestAtMs = nowMs;
+    for (const { oldestEnqueuedAtMs } of this.#lanes.values()) oldestAtMs = Math.min(oldestAtMs, oldestEnqueuedAtMs);
+    return (nowMs - oldestAtMs) / 1000;
   }
 
   #isIdle(): boolean {

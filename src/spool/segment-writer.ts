@@ -5,7 +5,7 @@
 // group goes to a new one.
 
 import type { Clock } from "../clock.ts";
-import type { TimeHistogram } from "../telemetry/instruments.ts";
+import type { TimeHistogram } from "../telemetry/histograms.ts";
 import { FaultKind, type Faults } from "./faults.ts";
 import { type File, type FileSystem, isFull } from "./file-system.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentKind } from "./segment.ts";

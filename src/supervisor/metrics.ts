@@ -1,8 +1,10 @@
 // The scrape: every worker slot's metrics, the supervisor's own, and what the supervisor knows about the workers.
 
 import { readFileSync } from "node:fs";
+import { Define } from "../telemetry/catalogue/define.ts";
+import { supervisorFamilies } from "../telemetry/catalogue/supervisor.ts";
 import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
-import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "../telemetry/instruments.ts";
+import type { MetricDefinition, MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
@@ -29,42 +31,13 @@ export const VERSION = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }
 ).version;
 
-const own = (type: "counter" | "gauge", name: string, help: string, labels: readonly string[]) => ({
-  name,
-  help,
-  type,
-  labels,
-  perWorker: false,
-});
-
-function createFamilies() {
-  return {
-    up: new Family(
-      own("gauge", "sluice_worker_up", "1 if the worker takes events, else 0.", ["worker"]),
-      () => new Gauge(),
-    ),
-    restarts: new Family(
-      own("counter", "sluice_worker_restarts_total", "Times a worker was started again after it had died.", ["worker"]),
-      () => new Counter(),
-    ),
-    buildInfo: new Family(
-      own("gauge", "sluice_build_info", "What runs here; always 1.", ["version", "node_version"]),
-      () => new Gauge(),
-    ),
-    profileBytes: new Family(
-      own("gauge", "sluice_profile_bytes", "Slices of all processes' profiles that are kept on disk.", []),
-      () => new Gauge(),
-    ),
-  };
-}
-
 /** The definitions of everything that a scrape may show. */
 export function scrapeDefinitions(): MetricDefinition[] {
   return [
     ...definitions(createMetrics()),
     ...processDefinitions(),
     ...cgroupDefinitions(),
-    ...Object.values(createFamilies()).map((family) => family.definition),
+    ...Object.values(supervisorFamilies(new Define())).map((family) => family.definition),
     ...Object.values(createIncidentMetrics()).map((family) => family.definition),
   ];
 }
@@ -77,7 +50,7 @@ export class SupervisorMetrics {
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
   readonly #cgroup = new CgroupMetrics();
-  readonly #families = createFamilies();
+  readonly #families = supervisorFamilies(new Define());
   readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
   readonly #up: (slot: number) => boolean;

@@ -12,7 +12,9 @@
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { Counter, Family, Gauge, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+import { cgroupFamilies } from "./catalogue/cgroup.ts";
+import { Define } from "./catalogue/define.ts";
+import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 
 /** The text of a file; undefined if it is not there or cannot be read. */
 export type ReadFile = (path: string) => string | undefined;
@@ -117,43 +119,13 @@ export function hostMemoryBytes(readFile: ReadFile = readReal): number {
   return kib === undefined ? Infinity : Number(kib) * 1024;
 }
 
-function own(name: string, help: string): Omit<MetricDefinition, "type"> {
-  return { name, help, labels: [], perWorker: false };
-}
-
-function createFamilies() {
-  const gauge = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "gauge" as const }, () => new Gauge());
-  const counter = (name: string, help: string) =>
-    new Family({ ...own(name, help), type: "counter" as const }, () => new Counter());
-  return {
-    memoryLimit: gauge(
-      "sluice_cgroup_memory_limit_bytes",
-      "The memory that the control group of the service may take; absent without a limit.",
-    ),
-    cpuLimit: gauge(
-      "sluice_cgroup_cpu_limit_cores",
-      "The CPU that the control group of the service may take; absent without a limit.",
-    ),
-    periods: counter("sluice_cgroup_cpu_periods_total", "Periods in which the control group wanted to run."),
-    throttled: counter(
-      "sluice_cgroup_cpu_throttled_periods_total",
-      "Periods in which the control group had used up its CPU and was held back.",
-    ),
-    throttledSeconds: counter(
-      "sluice_cgroup_cpu_throttled_seconds_total",
-      "How long threads of the control group were held back so.",
-    ),
-  };
-}
-
 export function cgroupDefinitions(): MetricDefinition[] {
-  return Object.values(createFamilies()).map((family) => family.definition);
+  return Object.values(cgroupFamilies(new Define())).map((family) => family.definition);
 }
 
 /** The group's metrics; the supervisor has them, since all processes of the service are in one group. */
 export class CgroupMetrics {
-  readonly #families = createFamilies();
+  readonly #families = cgroupFamilies(new Define());
   readonly #cgroup: Cgroup;
 
   constructor(cgroup = new Cgroup()) {

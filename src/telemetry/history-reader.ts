@@ -7,7 +7,8 @@
 // as high as it was measured to cost where it cost the most: CPU beyond that has another cause.
 
 import type { HistoryValues } from "./history.ts";
-import { type MetricSnapshot, TIME_BUCKETS } from "./instruments.ts";
+import { TIME_BUCKETS } from "./histograms.ts";
+import type { MetricSnapshot } from "./instruments.ts";
 
 /** The series of a metric of the process that lives now; undefined if it has none. */
 export type MetricSource = (name: string) => MetricSnapshot | undefined;
@@ -58,7 +59,7 @@ const QUANTILE_OVER_MS = 5_000;
 /** Seconds end a little early or late. */
 const TOLERANCE_MS = 500;
 const isOk = (labels: readonly string[]) => labels[0] === "OK";
-const isLongest = (labels: readonly string[]) => labels[0] === "1";
+const isLongest = (labels: readonly string[]) => labels[0] === "100";
 
 export class HistoryReader {
   readonly #source: MetricSource;
@@ -155,10 +156,8 @@ export class HistoryReader {
 
   #acknowledgedP99(atMs: number): number {
     const metric = this.#source("sluice_stage_seconds");
-    const now = metric?.series.find(([labels]) => labels[0] === "acknowledged")?.[1];
-    if (now === undefined || typeof now === "number") return Number.NaN;
-    // The last element is the sum, not a bucket.
-    const counts = now.slice(0, -1);
+    if (metric === undefined) return Number.NaN;
+    const counts = acknowledgedCounts(metric);
     // What seems to come later was before the clock was set back, whoever knows how long.
     const isOver = (beforeMs: number) => beforeMs > atMs || atMs - beforeMs > QUANTILE_OVER_MS + TOLERANCE_MS;
     while (this.#buckets.length > 1 && isOver(this.#buckets[0]!.atMs)) this.#buckets.shift();
@@ -166,9 +165,21 @@ export class HistoryReader {
     this.#buckets.push({ atMs, counts });
     return quantile(
       QUANTILE,
-      counts.map((count, i) => count - (before?.[i] ?? 0)),
+      // What a topic that is gone has counted is missing now.
+      counts.map((count, i) => Math.max(0, count - (before?.[i] ?? 0))),
     );
   }
+}
+
+/** The buckets of all topics. */
+function acknowledgedCounts({ series }: MetricSnapshot): number[] {
+  const counts = TIME_BUCKETS.map(() => 0).concat(0);
+  for (const [[, stage], value] of series) {
+    if (stage !== "acknowledge" || typeof value === "number") continue;
+    // The last element is the sum, not a bucket.
+    for (let i = 0; i < counts.length; i++) counts[i]! += value[i]!;
+  }
+  return counts;
 }
 
 function share(part: number, whole: number): number {

@@ -1,8 +1,11 @@
-// Counters, gauges and histograms that cost a field access on the hot path.
+// Counters and gauges that cost a field access on the hot path, and the families of series that they are in.
 //
 // Rejected: prom-client's own instruments there. They hash their labels on every observation (about 1 µs), which at
 // hundreds of thousands of requests a second would be a third of the work. So a caller takes the handle of its labels once
-// and adds to a plain field; prom-client renders the snapshots in the supervisor, where time is cheap.
+// and adds to a plain field; the supervisor renders the snapshots, where time is cheap.
+
+import type { Exemplar } from "./exemplars.ts";
+import type { LabelLimit } from "./label-limit.ts";
 
 /** What a metric is, apart from its values; the supervisor renders snapshots by it. */
 export interface MetricDefinition {
@@ -12,13 +15,27 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** True: one series a worker, labelled `worker`. False: the workers' values are added up. */
   readonly perWorker: boolean;
+  /** Of a histogram: the upper bounds of its buckets; +Inf follows. */
+  readonly bounds?: readonly number[];
 }
+
+/** Label values, in the order of the definition, with the value, or for a histogram [...bucket counts, sum]. */
+export type Series = readonly [
+  labels: readonly string[],
+  value: number | readonly number[],
+  exemplars?: readonly Exemplar[],
+];
 
 /** The values of one metric in one process; plain data that crosses process borders. */
 export interface MetricSnapshot {
   readonly name: string;
-  /** Label values, in the order of the definition, with the value, or for a histogram [...bucket counts, sum]. */
-  readonly series: readonly (readonly [labels: readonly string[], value: number | readonly number[]])[];
+  readonly series: readonly Series[];
+}
+
+/** What has changed of a metric. */
+export interface MetricDelta extends MetricSnapshot {
+  /** The label values of series that are gone. */
+  readonly gone?: readonly (readonly string[])[];
 }
 
 export class Counter {
@@ -27,6 +44,9 @@ export class Counter {
     this.value += by;
   }
   snapshot(): number {
+    return this.value;
+  }
+  get revision(): number {
     return this.value;
   }
 }
@@ -45,6 +65,9 @@ export class Gauge {
   snapshot(): number {
     return this.value;
   }
+  get revision(): number {
+    return this.value;
+  }
 }
 
 /** A gauge that is looked up when it is read, and costs nothing in between. */
@@ -53,65 +76,89 @@ export class ReadGauge {
   snapshot(): number {
     return this.read();
   }
-}
-
-/** Upper bounds of a time histogram's buckets in seconds: powers of two from 100 µs to 105 s; +Inf follows. */
-export const TIME_BUCKETS: readonly number[] = Array.from({ length: 21 }, (_, i) => 1e-4 * 2 ** i);
-
-/** A histogram of durations. The bucket is found from the binary logarithm, not by search. */
-export class TimeHistogram {
-  readonly #counts = new Float64Array(TIME_BUCKETS.length + 1);
-  #sum = 0;
-
-  /** @param ms the duration in milliseconds. */
-  observe(ms: number): void {
-    const units = Math.ceil(ms * 10);
-    const bucket = units <= 1 ? 0 : 32 - Math.clz32(units - 1);
-    this.#counts[bucket < TIME_BUCKETS.length ? bucket : TIME_BUCKETS.length]! += 1;
-    this.#sum += ms / 1000;
-  }
-
-  /** The counts of each bucket alone (not cumulative), the last one +Inf, then the sum in seconds. */
-  snapshot(): number[] {
-    return [...this.#counts, this.#sum];
+  get revision(): number {
+    return this.read();
   }
 }
 
 interface Instrument {
   snapshot(): number | number[];
+  exemplars?(): Exemplar[] | undefined;
+  /** Another number whenever the snapshot is another one. */
+  readonly revision: number;
+}
+
+interface Member<T> {
+  readonly labels: readonly string[];
+  readonly instrument: T;
+  /** The revision that was told last; undefined: none was. */
+  told: number | undefined;
 }
 
 /** All series of one metric. */
 export class Family<T extends Instrument> {
   readonly definition: MetricDefinition;
   readonly #make: () => T;
-  readonly #series = new Map<string, { readonly labels: readonly string[]; readonly instrument: T }>();
+  readonly #limits: readonly (LabelLimit | undefined)[];
+  readonly #series = new Map<string, Member<T>>();
+  #gone: (readonly string[])[] = [];
 
-  constructor(definition: MetricDefinition, make: () => T) {
+  /** @param limits of labels that have one. */
+  constructor(definition: MetricDefinition, make: () => T, limits: Readonly<Record<string, LabelLimit>> = {}) {
     this.definition = definition;
     this.#make = make;
+    this.#limits = definition.labels.map((label) => limits[label]);
   }
 
   /** The series with these label values, in the order of the definition. Take it once and keep it. */
-  with(...labels: string[]): T {
+  with(...values: string[]): T {
+    const labels = this.labelsOf(values);
     const key = labels.join("\0");
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { labels, instrument: this.#make() };
+      series = { labels, instrument: this.#make(), told: undefined };
       this.#series.set(key, series);
     }
     return series.instrument;
   }
 
-  /** Forgets a series whose subject is gone, for example a topic's. */
+  /** What label values are told as, where there are more than may have a name. */
+  labelsOf(values: readonly string[]): readonly string[] {
+    return values.map((value, i) => this.#limits[i]?.of(value) ?? value);
+  }
+
+  /** Forgets a series whose subject is gone, for example a topic's, unless it is told together with others. */
   remove(...labels: string[]): void {
-    this.#series.delete(labels.join("\0"));
+    if (this.#series.delete(labels.join("\0"))) this.#gone.push(labels);
+  }
+
+  /** Forgets every series that has this value of a label. */
+  removeAll(label: string, value: string): void {
+    const at = this.definition.labels.indexOf(label);
+    for (const { labels } of this.#series.values()) if (labels[at] === value) this.remove(...labels);
   }
 
   snapshot(): MetricSnapshot {
-    return {
-      name: this.definition.name,
-      series: [...this.#series.values()].map(({ labels, instrument }) => [labels, instrument.snapshot()] as const),
-    };
+    return { name: this.definition.name, series: Array.from(this.#series.values(), seriesOf) };
   }
+
+  /** What has changed since the last call, for one reader; undefined if nothing has. */
+  delta(): MetricDelta | undefined {
+    const series: Series[] = [];
+    for (const member of this.#series.values()) {
+      const { revision } = member.instrument;
+      if (Object.is(member.told, revision)) continue;
+      member.told = revision;
+      series.push(seriesOf(member));
+    }
+    const gone = this.#gone;
+    if (gone.length === 0) return series.length === 0 ? undefined : { name: this.definition.name, series };
+    this.#gone = [];
+    return { name: this.definition.name, series, gone };
+  }
+}
+
+function seriesOf({ labels, instrument }: Member<Instrument>): Series {
+  const exemplars = instrument.exemplars?.();
+  return exemplars === undefined ? [labels, instrument.snapshot()] : [labels, instrument.snapshot(), exemplars];
 }

@@ -8,60 +8,14 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { constants, PerformanceObserver, type PerformanceEntry } from "node:perf_hooks";
 import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8";
+import { Define } from "./catalogue/define.ts";
+import { processFamilies } from "./catalogue/process.ts";
 import { EventLoopDelay, type EventLoopSecond } from "./event-loop.ts";
-import { Counter, Family, Gauge, TimeHistogram, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
-
-const each = (name: string, help: string, labels: readonly string[] = []) => ({ name, help, labels, perWorker: true });
-const counter = (...of: Parameters<typeof each>) =>
-  new Family({ ...each(...of), type: "counter" as const }, () => new Counter());
-const gauge = (...of: Parameters<typeof each>) =>
-  new Family({ ...each(...of), type: "gauge" as const }, () => new Gauge());
-const time = (...of: Parameters<typeof each>) =>
-  new Family({ ...each(...of), type: "histogram" as const }, () => new TimeHistogram());
-
-function createFamilies() {
-  return {
-    cpuUser: counter("process_cpu_user_seconds_total", "User CPU time spent."),
-    cpuSystem: counter("process_cpu_system_seconds_total", "System CPU time spent."),
-    cpu: counter("process_cpu_seconds_total", "User and system CPU time spent."),
-    startTime: gauge("process_start_time_seconds", "Start of the process since the Unix epoch."),
-    residentMemory: gauge("process_resident_memory_bytes", "Resident memory."),
-    ownMemory: gauge(
-      "sluice_process_own_memory_bytes",
-      "Resident memory without mapped files, whose pages all processes share: these sums are what the service takes.",
-    ),
-    virtualMemory: gauge("process_virtual_memory_bytes", "Virtual memory."),
-    openFiles: gauge("process_open_fds", "Open file descriptors, sockets included."),
-    openFilesMax: gauge("process_max_fds", "Limit of open file descriptors."),
-    heapTotal: gauge("nodejs_heap_size_total_bytes", "Heap that V8 has reserved."),
-    heapUsed: gauge("nodejs_heap_size_used_bytes", "Heap that V8 uses."),
-    heapLimit: gauge("nodejs_heap_size_limit_bytes", "The most that the heap may take before the process ends."),
-    external: gauge("nodejs_external_memory_bytes", "Memory outside of the heap that objects hold, buffers included."),
-    arrayBuffers: gauge("nodejs_array_buffers_bytes", "Memory of ArrayBuffers and Buffers."),
-    heapSpace: gauge("nodejs_heap_space_size_used_bytes", "Heap in use, by V8's spaces.", ["space"]),
-    gc: time("nodejs_gc_duration_seconds", "Garbage collections, by kind.", ["kind"]),
-    resources: gauge("nodejs_active_resources", "Resources that keep the event loop alive, by type.", ["type"]),
-    version: gauge("nodejs_version_info", "The version of Node.js; always 1.", ["version"]),
-    eventLoopDelay: gauge(
-      "sluice_event_loop_delay_seconds",
-      "How long one turn of the event loop kept everything else waiting, within the last second; quantile 1 is the longest.",
-      ["quantile"],
-    ),
-    profilerRestarts: counter(
-      "sluice_profiler_restarts_total",
-      "Times V8's sampling thread was found stuck and the profiler restarted.",
-    ),
-    profileSlices: counter("sluice_profile_slices_written_total", "Slices of profiles that were written to disk."),
-    profileWriteFailures: counter(
-      "sluice_profile_write_failures_total",
-      "Times the disk did not take a slice of a profile; it stays in memory for a while.",
-    ),
-  };
-}
+import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 
 /** The definitions of every process's own metrics. */
 export function processDefinitions(): MetricDefinition[] {
-  return Object.values(createFamilies()).map((family) => family.definition);
+  return Object.values(processFamilies(new Define())).map((family) => family.definition);
 }
 
 const GC_KINDS: ReadonlyMap<number, string> = new Map([
@@ -105,14 +59,14 @@ function readOwnMemory(): number {
 }
 
 export class ProcessMetrics {
-  readonly #families = createFamilies();
+  readonly #families = processFamilies(new Define());
   readonly #delay = new EventLoopDelay();
   readonly #gc = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) this.#families.gc.with(gcKind(entry)).observe(entry.duration);
   });
-  readonly #delayP50 = this.#families.eventLoopDelay.with("0.5");
-  readonly #delayP99 = this.#families.eventLoopDelay.with("0.99");
-  readonly #delayMax = this.#families.eventLoopDelay.with("1");
+  readonly #delayP50 = this.#families.eventLoopDelay.with("50");
+  readonly #delayP99 = this.#families.eventLoopDelay.with("99");
+  readonly #delayMax = this.#families.eventLoopDelay.with("100");
   readonly #resourceTypes = new Set<string>();
   readonly #proc = process.platform === "linux";
 

@@ -10,7 +10,8 @@ import {
   prometheusContentType,
   type RegistryContentType,
 } from "prom-client";
-import { TIME_BUCKETS, type MetricDefinition, type MetricSnapshot } from "./instruments.ts";
+import { TIME_BUCKETS } from "./histograms.ts";
+import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 import { SeriesSum } from "./slot.ts";
 
 /** One process's metrics. */
@@ -31,22 +32,21 @@ interface JsonValue {
   readonly metricName?: string;
 }
 
-const BOUNDS = [...TIME_BUCKETS.map(String), "+Inf"];
-
 /** [...counts, sum] as cumulative buckets. */
 function histogramValues(
   name: string,
   labels: Readonly<Record<string, string>>,
   value: readonly number[],
+  bounds: readonly number[],
 ): JsonValue[] {
   let count = 0;
-  const buckets = BOUNDS.map((le, i) => {
+  const buckets = [...bounds.map(String), "+Inf"].map((le, i) => {
     count += value[i]!;
     return { labels: { ...labels, le }, value: count, metricName: `${name}_bucket` };
   });
   return [
     ...buckets,
-    { labels, value: value[BOUNDS.length]!, metricName: `${name}_sum` },
+    { labels, value: value.at(-1)!, metricName: `${name}_sum` },
     { labels, value: count, metricName: `${name}_count` },
   ];
 }
@@ -60,7 +60,9 @@ function toJson(definition: MetricDefinition, name: string, processes: readonly 
   }
   const values = sum.series.flatMap(([labels, value]): JsonValue[] => {
     const named = Object.fromEntries(names.map((label, i) => [label, labels[i] ?? ""]));
-    return typeof value === "number" ? [{ labels: named, value }] : histogramValues(name, named, value);
+    return typeof value === "number"
+      ? [{ labels: named, value }]
+      : histogramValues(name, named, value, definition.bounds ?? TIME_BUCKETS);
   });
   return { name, help: definition.help, type: definition.type, values, aggregator: "sum" };
 }

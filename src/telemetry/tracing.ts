@@ -4,6 +4,8 @@
 // brought no context has no object at all: the rest of its way asks for `trace` and finds undefined, as it does without tracing.
 // Rejected: the API's no-op spans and its active context, which cost each request objects and an AsyncLocalStorage.
 
+import type { TraceRef } from "./exemplars.ts";
+
 /** A call, as tracing sees it. */
 export interface TracedCall {
   /** The client's address, with its port. */
@@ -28,6 +30,9 @@ export interface RequestTrace {
 
 /** The span of a recorded request. Times are milliseconds on the monotonic clock. */
 export interface RequestSpan {
+  /** For exemplars. */
+  readonly context: TraceRef;
+  /** For log lines. */
   readonly ids: TraceIds;
   /** Its events are in record batches. @param topic the batch's own; undefined: each event has one. */
   admitted(nowMs: number, events: number, topic: string | undefined): void;

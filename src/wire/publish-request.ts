@@ -319,6 +319,10 @@ function readLength(bytes: Buffer, at: number, end: number, field: string, event
   if (first < 0x80) {
     length = first;
     cursor = at + 1;
+  } else if (at + 1 < end && bytes[at + 1]! < 0x80) {
+    // Events and values of 128 bytes to 16 KiB: nearly all of them.
+    length = (first & 0x7f) | (bytes[at + 1]! << 7);
+    cursor = at + 2;
   } else {
     length = readVarint(bytes, at, end, field, event, header);
   }

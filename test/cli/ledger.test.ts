@@ -16,7 +16,7 @@ sluice_events_recovered{topic="a",worker="0"} 6
 sluice_events_forwarded_total{topic="a",worker="0"} 10
 sluice_events_dead_lettered_total{topic="a",worker="0"} 2
 sluice_events_spooled{topic="a",worker="0"} 3
-sluice_stage_seconds_bucket{le="+Inf",stage="admitted"} 7
+sluice_stage_seconds_bucket{le="+Inf",stage="admit"} 7
 `;
 
 test("a ledger is the sum over workers, of one topic or of all", () => {

@@ -282,8 +282,10 @@ export class Harness {
 
   /** Record batches sealed so far, by cause. */
   sealed(): Record<string, number> {
-    const { series } = this.metrics.recordBatches.snapshot();
-    return Object.fromEntries(series.filter(([, count]) => count !== 0).map(([[cause], count]) => [cause, count]));
+    const sums: Record<string, number> = {};
+    for (const [[, cause = ""], count] of this.metrics.recordBatches.snapshot().series)
+      sums[cause] = (sums[cause] ?? 0) + Number(count);
+    return sums;
   }
 }
 

@@ -132,7 +132,7 @@ test("the ledger is balanced at every step", () => {
   harness.assertIdle();
 });
 
-test("each stage is timed: admitted, queued, produced, acknowledged", () => {
+test("each stage is timed by topic: admit, queue, produce, acknowledge", () => {
   const harness = new Harness();
   harness.publishValues(["a"]);
   harness.clock.advance(7);
@@ -141,9 +141,9 @@ test("each stage is timed: admitted, queued, produced, acknowledged", () => {
   harness.clock.advance(30);
   sent.stored(0);
   const seconds = Object.fromEntries(
-    harness.metrics.stage.snapshot().series.map(([[stage], values]) => [stage, (values as number[]).at(-1)]),
+    harness.metrics.stage.snapshot().series.map(([labels, values]) => [labels.join(), (values as number[]).at(-1)]),
   );
-  assert.deepEqual(seconds, { admitted: 0, queued: 0.017, produced: 0.02, acknowledged: 0.037 });
+  assert.deepEqual(seconds, { "t,admit": 0, "t,queue": 0.017, "t,produce": 0.02, "t,acknowledge": 0.037 });
 });
 
 test("a batch whose durability has no room is refused whole, before anything of it is counted", () => {

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 
 import type { Clock } from "../../src/clock.ts";
 import type { IngestError } from "../../src/errors.ts";
-import { Connection } from "../../src/kafka/direct/connection.ts";
+import { Connection, type Dial } from "../../src/kafka/direct/connection.ts";
 
 const OPTIONS = { clientId: "test", connectTimeoutMs: 1_000, requestTimeoutMs: 5_000, tls: undefined };
 
@@ -20,6 +20,11 @@ class FakeSocket extends Duplex {
     callback();
   }
 }
+
+const dialTo =
+  (socket: FakeSocket): Dial =>
+  (_host, _port, _tls, onBytes) =>
+    socket.on("data", onBytes);
 
 class ManualClock implements Clock {
   #nowMs = 0;
@@ -57,7 +62,7 @@ class ManualClock implements Clock {
 async function open() {
   const socket = new FakeSocket();
   const clock = new ManualClock();
-  const connection = new Connection("broker", 9092, () => socket, clock, OPTIONS);
+  const connection = new Connection("broker", 9092, dialTo(socket), clock, OPTIONS);
   const opened = connection.opened();
   socket.emit("connect");
   await opened;
@@ -162,7 +167,7 @@ test("the request time-out is that of the oldest request without an answer", asy
 test("a connection that is closed before it is open rejects, and leaves no timer", async () => {
   const socket = new FakeSocket();
   const clock = new ManualClock();
-  const connection = new Connection("broker", 9092, () => socket, clock, OPTIONS);
+  const connection = new Connection("broker", 9092, dialTo(socket), clock, OPTIONS);
   const opened = connection.opened();
   connection.close("not needed any more");
   await assert.rejects(opened, /not needed any more/);

@@ -53,10 +53,11 @@ export class Network {
 
   /** The `dial` of one process. */
   dialFor(owner: SimulatedProcess): Dial {
-    return (_host, port) => {
+    return (_host, port, _tls, onBytes) => {
       const { chance } = this;
       const link = new Link(this, owner);
       const { client } = link;
+      client.on("data", onBytes);
       if (chance.hit(this.faults.unreachable)) return client;
       owner.after(0.1 + chance.next() * 2, () => {
         if (client.destroyed) return;

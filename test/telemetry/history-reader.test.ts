@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { HistoryReader, quantile } from "../../src/telemetry/history-reader.ts";
 import type { MetricSnapshot } from "../../src/telemetry/instruments.ts";
-import { TIME_BUCKETS, TimeHistogram } from "../../src/telemetry/instruments.ts";
+import { TIME_BUCKETS, TimeHistogram } from "../../src/telemetry/histograms.ts";
 
 type Series = MetricSnapshot["series"];
 
@@ -35,7 +35,7 @@ test("gauges are sums, and one that the process does not have is not known", () 
   const metrics = new Metrics();
   const reader = new HistoryReader(metrics.source);
   metrics.set("sluice_kafka_requests_in_flight", [["1"], 2], [["2"], 3]);
-  metrics.set("sluice_event_loop_delay_seconds", [["0.5"], 0.001], [["0.99"], 0.01], [["1"], 0.2]);
+  metrics.set("sluice_event_loop_delay_seconds", [["50"], 0.001], [["99"], 0.01], [["100"], 0.2]);
   metrics.set("sluice_kafka_queued_bytes");
   const { kafkaInFlight, eventLoopDelayMax, kafkaQueuedBytes, rssBytes } = reader.read(1);
   assert.equal(kafkaInFlight, 5);
@@ -58,7 +58,8 @@ test("the p99 is of the last seconds' batches, so that answers in bursts do not 
   const metrics = new Metrics();
   const reader = new HistoryReader(metrics.source);
   const histogram = new TimeHistogram();
-  const set = () => metrics.set("sluice_stage_seconds", [["queued"], [1]], [["acknowledged"], histogram.snapshot()]);
+  const set = () =>
+    metrics.set("sluice_stage_seconds", [["a", "queue"], [1]], [["a", "acknowledge"], histogram.snapshot()]);
   for (let i = 0; i < 10_000; i++) histogram.observe(1);
   set();
   reader.read(1_000);
@@ -77,7 +78,7 @@ test("a clock that is set back does not make the p99 that of everything since", 
   const reader = new HistoryReader(metrics.source);
   const histogram = new TimeHistogram();
   const read = (atMs: number) => {
-    metrics.set("sluice_stage_seconds", [["acknowledged"], histogram.snapshot()]);
+    metrics.set("sluice_stage_seconds", [["a", "acknowledge"], histogram.snapshot()]);
     return reader.read(atMs).acknowledgedP99;
   };
   for (let i = 0; i < 100; i++) histogram.observe(5_000);

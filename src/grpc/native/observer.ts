@@ -4,7 +4,8 @@
 
 import { type Attack, errorCodeName } from "../../http2/error-code.ts";
 import type { CloseReason, Direction, Http2Observer } from "../../http2/observer.ts";
-import type { Counter, Gauge, TimeHistogram } from "../../telemetry/instruments.ts";
+import type { TimeHistogram } from "../../telemetry/histograms.ts";
+import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Notices } from "./notices.ts";
 

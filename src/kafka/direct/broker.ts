@@ -5,13 +5,14 @@
 
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
-import type { Counter, Gauge, TimeHistogram } from "../../telemetry/instruments.ts";
+import type { TimeHistogram } from "../../telemetry/histograms.ts";
+import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { errorName } from "../errors.ts";
 import type { KafkaOptions } from "../options.ts";
 import { authenticate, negotiate, type Versions } from "./codecs.ts";
-import { Connection, type ConnectionOptions, type Dial } from "./connection.ts";
+import { Connection, type ConnectionOptions, type Dial, type Traffic } from "./connection.ts";
 import type { Entry } from "./entry.ts";
 import type { PartitionProducer } from "./partition.ts";
 import { decodeProduceResponse, encodeProduceRequest, type NodeEndpoint, type PartitionResult } from "./produce.ts";
@@ -55,7 +56,8 @@ interface Instruments {
   readonly inFlight: Gauge;
   readonly requests: Counter;
   readonly requestTime: TimeHistogram;
-  readonly bytes: Counter;
+  readonly retries: Counter;
+  readonly traffic: Traffic;
 }
 
 export class Broker {
@@ -147,7 +149,7 @@ export class Broker {
     const { connectTimeoutMs } = this.#options;
     if (this.#disposed) throw this.#unavailable("not needed any more");
     if (this.#retryAtMs > clock.monotonic()) throw this.#unavailable(this.#problem ?? "it failed a moment ago");
-    const connection = new Connection(this.host, this.port, dial, clock, this.#options);
+    const connection = new Connection(this.host, this.port, dial, clock, this.#options, this.#meters.traffic);
     this.#connecting = connection;
     // One time-out for the whole way: a broker that accepts and then says nothing is as good as none.
     const timer = clock.setTimeout(() => {
@@ -285,18 +287,17 @@ export class Broker {
   #send(link: Link, entries: readonly Entry[]): void {
     const { clock } = this.#dependencies;
     const { clientId, requestTimeoutMs } = this.#options;
-    const { inFlight, requests, requestTime, bytes: bytesSent } = this.#meters;
+    const { inFlight, requests, requestTime, retries } = this.#meters;
     const replicationMs = Math.ceil(requestTimeoutMs * REPLICATION_SHARE);
     const sentAtMs = clock.monotonic();
     this.#requestsInFlight++;
     inFlight.inc();
     requests.inc();
+    for (const { sends } of entries) if (sends > 1) retries.inc();
     link.connection.request(
       (correlationId) => {
         const items = entries.map(({ partition: { topic, partition }, bytes }) => ({ topic, partition, bytes }));
-        const pieces = encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, items);
-        for (const piece of pieces) bytesSent.inc(piece.length);
-        return pieces;
+        return encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, items);
       },
       (error, response) => {
         this.#requestsInFlight--;
@@ -348,7 +349,8 @@ export class Broker {
       inFlight: metrics.kafkaInFlight.with(this.name),
       requests: metrics.kafkaRequests.with(this.name, "Produce"),
       requestTime: metrics.kafkaRequestTime.with(this.name),
-      bytes: metrics.kafkaBytes.with(this.name),
+      retries: metrics.kafkaRetries.with(this.name),
+      traffic: { sent: metrics.kafkaSentBytes.with(this.name), received: metrics.kafkaReceivedBytes.with(this.name) },
     });
   }
 }

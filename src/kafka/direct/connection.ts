@@ -15,15 +15,37 @@ import type { Duplex } from "node:stream";
 import { Reader, type Writer } from "@platformatic/kafka";
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
+import type { Counter } from "../../telemetry/instruments.ts";
 import type { KafkaOptions, TlsOptions } from "../options.ts";
 
 export type ConnectionOptions = Pick<KafkaOptions, "clientId" | "connectTimeoutMs" | "requestTimeoutMs" | "tls">;
 
-/** Opens a socket; replaced where faults are simulated. */
-export type Dial = (host: string, port: number, tls: TlsOptions | undefined) => Duplex;
+/**
+ * Opens a socket; replaced where faults are simulated.
+ *
+ * @param onBytes is given what is received, lent for the time of the call.
+ */
+export type Dial = (
+  host: string,
+  port: number,
+  tls: TlsOptions | undefined,
+  onBytes: (bytes: Buffer) => void,
+) => Duplex;
 
-export const dialSocket: Dial = (host, port, tls) => {
-  if (tls === undefined) return connectTcp({ host, port, noDelay: true, keepAlive: true });
+/**
+ * What brokers send is small and dealt with, or copied, before the next read: without a buffer of their own sockets make one of
+ * 64 KiB for every answer, which the allocator and the collector have to get rid of again.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 << 10);
+
+export const dialSocket: Dial = (host, port, tls, onBytes) => {
+  if (tls === undefined) {
+    const callback = (length: number): boolean => {
+      onBytes(READ_BUFFER.subarray(0, length));
+      return true;
+    };
+    return connectTcp({ host, port, noDelay: true, keepAlive: true, onread: { buffer: READ_BUFFER, callback } });
+  }
   const socket = connectTls({
     host,
     port,
@@ -33,16 +55,23 @@ export const dialSocket: Dial = (host, port, tls) => {
   });
   socket.setNoDelay(true);
   socket.setKeepAlive(true);
+  socket.on("data", onBytes);
   return socket;
 };
 
 /** A node callback, as the codecs of @platformatic/kafka want it. */
 type Callback<T> = (error: Error | null, result: T) => void;
 
+/** Counts bytes, framing included, TLS not. */
+export interface Traffic {
+  readonly sent: Counter;
+  readonly received: Counter;
+}
+
 interface Pending {
   readonly correlationId: number;
   readonly deadlineMs: number;
-  /** @param bytes of the response behind the correlation id; undefined if the connection failed. */
+  /** @param bytes of the response behind the correlation id, lent for the time of the call; undefined if the connection failed. */
   readonly settle: (error: IngestError | undefined, bytes: Buffer | undefined) => void;
 }
 
@@ -54,6 +83,7 @@ export class Connection {
   readonly port: number;
   readonly #clock: Clock;
   readonly #options: ConnectionOptions;
+  readonly #traffic: Traffic | undefined;
   readonly #socket: Duplex;
   readonly #pending: Pending[] = [];
   #onClosed: ((error: IngestError) => void) | undefined;
@@ -65,12 +95,13 @@ export class Connection {
   #closed: IngestError | undefined;
 
   /** Begins to connect; `opened` tells how that went. */
-  constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions) {
+  constructor(host: string, port: number, dial: Dial, clock: Clock, options: ConnectionOptions, traffic?: Traffic) {
     this.host = host;
     this.port = port;
     this.#clock = clock;
     this.#options = options;
-    this.#socket = dial(host, port, options.tls);
+    this.#traffic = traffic;
+    this.#socket = dial(host, port, options.tls, (bytes) => this.#receive(bytes));
     this.#socket.on("error", (cause) => this.#fail(`connection to ${host}:${port} failed: ${describe(cause)}`, cause));
     this.#socket.on("close", () => this.#fail(`broker ${host}:${port} closed the connection`));
   }
@@ -91,7 +122,6 @@ export class Connection {
       this.onClosed(reject);
       this.#socket.once(event, () => {
         this.#onClosed = undefined;
-        this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
         resolve();
       });
     });
@@ -111,7 +141,7 @@ export class Connection {
    * Writes one request in pieces.
    *
    * @param encode is given the correlation id.
-   * @param settle is given the response behind its correlation id, or the error.
+   * @param settle is given the response behind its correlation id, lent for the time of the call, or the error.
    */
   request(
     encode: (correlationId: number) => readonly Buffer[],
@@ -129,7 +159,10 @@ export class Connection {
     this.#pending.push({ correlationId, deadlineMs, settle });
     this.#armTimer();
     this.#socket.cork();
-    for (const piece of pieces) this.#socket.write(piece);
+    for (const piece of pieces) {
+      this.#traffic?.sent.inc(piece.length);
+      this.#socket.write(piece);
+    }
     this.#socket.uncork();
   }
 
@@ -183,10 +216,14 @@ export class Connection {
 
   /** Responses are small next to requests, so the rare one that spans chunks is put together once it is whole. */
   #receive(chunk: Buffer): void {
-    this.#received.push(chunk);
+    if (this.closed) return;
+    this.#traffic?.received.inc(chunk.length);
     this.#receivedBytes += chunk.length;
-    if (this.#receivedBytes < this.#expectedBytes) return;
-    const bytes = this.#received.length === 1 ? chunk : Buffer.concat(this.#received, this.#receivedBytes);
+    if (this.#receivedBytes < this.#expectedBytes) {
+      this.#received.push(Buffer.from(chunk));
+      return;
+    }
+    const bytes = this.#received.length === 0 ? chunk : Buffer.concat([...this.#received, chunk], this.#receivedBytes);
     let at = 0;
     this.#expectedBytes = 4;
     while (bytes.length - at >= 4) {
@@ -205,7 +242,7 @@ export class Connection {
       if (this.closed) return;
       at += 4 + length;
     }
-    this.#received = at < bytes.length ? [bytes.subarray(at)] : [];
+    this.#received = at < bytes.length ? [Buffer.from(bytes.subarray(at))] : [];
     this.#receivedBytes = bytes.length - at;
   }
 

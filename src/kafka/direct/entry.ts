@@ -22,6 +22,8 @@ export interface Entry extends Position {
   readonly bytes: Buffer;
   /** Records: [first, first + count) of the batch. */
   readonly count: number;
+  /** When the batch was handed over, in milliseconds on the monotonic clock. */
+  readonly enqueuedAtMs: number;
   /** -1 until it is sent under the current epoch. */
   sequence: number;
   /** The numbers of an earlier send, to be used again; undefined once they are. */
@@ -51,9 +53,10 @@ export function wholeEntry(
   batch: SealedBatch,
   settler: BatchSettler,
   order: number,
+  enqueuedAtMs: number,
 ): Entry {
   const { bytes, count, stamps } = batch;
-  const entry: Entry = { partition, batch, settler, bytes, first: 0, count, order, ...NOT_SENT };
+  const entry: Entry = { partition, batch, settler, bytes, first: 0, count, order, enqueuedAtMs, ...NOT_SENT };
   if (stamps === undefined) return entry;
   // What was sent before is on disk as that, and may be on the log.
   const { stamp } = stamps;
@@ -62,9 +65,20 @@ export function wholeEntry(
 
 /** Records [from, to) of an entry, in bytes of their own. What is not known of the whole is not known of the part. */
 export function partOf(entry: Entry, from: number, to: number): Entry {
-  const { partition, batch, settler, order, unknown } = entry;
+  const { partition, batch, settler, order, enqueuedAtMs, unknown } = entry;
   const bytes = sliceRecordBatch(entry.bytes, from, to);
-  return { partition, batch, settler, bytes, first: entry.first + from, count: to - from, order, ...NOT_SENT, unknown };
+  return {
+    partition,
+    batch,
+    settler,
+    bytes,
+    first: entry.first + from,
+    count: to - from,
+    order,
+    enqueuedAtMs,
+    ...NOT_SENT,
+    unknown,
+  };
 }
 
 /** Is it a spooled batch as a whole? Only then its numbers are kept on disk, and it comes again with them. */

@@ -60,6 +60,7 @@ export class PartitionProducer {
   /** What an operator has to mend before anything is stored here; undefined if nothing. */
   problem: string | undefined;
   readonly #dependencies: PartitionDependencies;
+  readonly #queuedEventsGauge: Gauge;
   readonly #queuedBytesGauge: Gauge;
   /** Not in flight, in order. */
   readonly #queue: Entry[] = [];
@@ -84,6 +85,7 @@ export class PartitionProducer {
     this.topic = topic;
     this.partition = partition;
     this.#dependencies = dependencies;
+    this.#queuedEventsGauge = dependencies.metrics.kafkaQueuedEvents.with();
     this.#queuedBytesGauge = dependencies.metrics.kafkaQueuedBytes.with();
     this.#numbering = new Numbering(dependencies.metrics.kafkaPossibleDuplicates.with());
   }
@@ -102,6 +104,13 @@ export class PartitionProducer {
     return this.#queuedBytes;
   }
 
+  /** When the oldest batch that is not settled was handed over, on the monotonic clock; Infinity if there is none. */
+  get oldestEnqueuedAtMs(): number {
+    let oldest = this.#queue[0]?.enqueuedAtMs ?? Number.POSITIVE_INFINITY;
+    for (const { enqueuedAtMs } of this.#inFlight) oldest = Math.min(oldest, enqueuedAtMs);
+    return oldest;
+  }
+
   inspect(): PartitionState {
     return {
       topic: this.topic,
@@ -117,8 +126,9 @@ export class PartitionProducer {
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
     const { bytes } = batch;
-    this.#queue.push(wholeEntry(this, batch, settler, this.#nextOrder++));
+    this.#queue.push(wholeEntry(this, batch, settler, this.#nextOrder++, this.#dependencies.clock.monotonic()));
     this.#queuedBytes += bytes.length;
+    this.#queuedEventsGauge.inc(batch.count);
     this.#queuedBytesGauge.inc(bytes.length);
     this.#dependencies.host.ready(this);
   }
@@ -169,10 +179,7 @@ export class PartitionProducer {
     }
     this.#queue.shift();
     this.#inFlight.push(entry);
-    if (entry.sends++ > 0) {
-      this.#retries += 1;
-      this.#dependencies.metrics.kafkaRetries.with().inc();
-    }
+    if (entry.sends++ > 0) this.#retries += 1;
     entry.sentTo = this.#leader;
     entry.batch.sentAtMs ??= this.#dependencies.clock.monotonic();
     return entry;
@@ -427,6 +434,7 @@ export class PartitionProducer {
   #settled(batch: SealedBatch, first: number, count: number): void {
     const bytes = bytesOfRecords(batch, first, count);
     this.#queuedBytes -= bytes;
+    this.#queuedEventsGauge.dec(count);
     this.#queuedBytesGauge.dec(bytes);
   }
 

@@ -61,6 +61,7 @@ export class DirectProducer implements Producer, PartitionHost {
   constructor(dependencies: DirectProducerDependencies, options: KafkaOptions) {
     this.#dependencies = dependencies;
     this.#idle = new IdleWaiters(dependencies.clock);
+    dependencies.metrics.kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
     this.#cluster = new Cluster(
       {
         ...dependencies,
@@ -279,6 +280,13 @@ export class DirectProducer implements Producer, PartitionHost {
 
   *#topicsInUse(): Generator<string> {
     for (const partition of this.#partitions()) if (!partition.idle) yield partition.topic;
+  }
+
+  #oldestAgeSeconds(): number {
+    const nowMs = this.#dependencies.clock.monotonic();
+    let oldestAtMs = nowMs;
+    for (const { oldestEnqueuedAtMs } of this.#partitions()) oldestAtMs = Math.min(oldestAtMs, oldestEnqueuedAtMs);
+    return (nowMs - oldestAtMs) / 1000;
   }
 
   #isIdle(): boolean {

@@ -16,7 +16,7 @@ type SocketArgs = Parameters<NonNullable<KafkaConfig["socketFactory"]>>[0];
 export class Client {
   readonly kafka: Kafka;
   readonly #metrics: Metrics;
-  readonly #sockets = new Map<Socket, { readonly broker: string; bytesCounted: number }>();
+  readonly #sockets = new Map<Socket, { readonly broker: string; sentCounted: number; receivedCounted: number }>();
   readonly #isTls: boolean;
   #closed = false;
 
@@ -70,7 +70,7 @@ export class Client {
     socket.setNoDelay(true);
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
-    this.#sockets.set(socket, { broker, bytesCounted: 0 });
+    this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
     socket.once("connect", () => {
       connections.inc();
       let isLost = false;
@@ -94,8 +94,11 @@ export class Client {
   #countBytes(socket: Socket): void {
     const counted = this.#sockets.get(socket);
     if (counted === undefined) return;
-    this.#metrics.kafkaBytes.with(counted.broker).inc(socket.bytesWritten - counted.bytesCounted);
-    counted.bytesCounted = socket.bytesWritten;
+    const { bytesWritten, bytesRead } = socket;
+    this.#metrics.kafkaSentBytes.with(counted.broker).inc(bytesWritten - counted.sentCounted);
+    this.#metrics.kafkaReceivedBytes.with(counted.broker).inc(bytesRead - counted.receivedCounted);
+    counted.sentCounted = bytesWritten;
+    counted.receivedCounted = bytesRead;
   }
 }
 

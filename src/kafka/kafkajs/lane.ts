@@ -31,6 +31,8 @@ interface Part {
   /** The records of the batch that these are. */
   readonly first: number;
   readonly count: number;
+  /** When the batch was handed over, in milliseconds on the monotonic clock. */
+  readonly enqueuedAtMs: number;
   corruptTries: number;
 }
 
@@ -54,6 +56,7 @@ export class Lane {
   /** What an operator has to mend before anything is stored here. */
   problem: string | undefined;
   readonly #dependencies: LaneDependencies;
+  readonly #queuedEvents: Gauge;
   readonly #queuedBytes: Gauge;
   readonly #inFlight: Gauge;
   #queue: Part[] = [];
@@ -68,12 +71,18 @@ export class Lane {
     this.topic = topic;
     this.partition = partition;
     this.#dependencies = dependencies;
+    this.#queuedEvents = dependencies.metrics.kafkaQueuedEvents.with();
     this.#queuedBytes = dependencies.metrics.kafkaQueuedBytes.with();
     this.#inFlight = dependencies.metrics.kafkaInFlight.with(UNNAMED_BROKER);
   }
 
   get idle(): boolean {
     return this.#queue.length === 0;
+  }
+
+  /** When the oldest batch that is not settled was handed over, on the monotonic clock; Infinity if there is none. */
+  get oldestEnqueuedAtMs(): number {
+    return this.#queue[0]?.enqueuedAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   inspect(): PartitionState {
@@ -92,7 +101,10 @@ export class Lane {
   }
 
   enqueue(batch: SealedBatch, settler: BatchSettler): void {
-    this.#queue.push({ batch, settler, bytes: batch.bytes, first: 0, count: batch.count, corruptTries: 0 });
+    const enqueuedAtMs = this.#dependencies.clock.monotonic();
+    const { bytes, count } = batch;
+    this.#queue.push({ batch, settler, bytes, first: 0, count, enqueuedAtMs, corruptTries: 0 });
+    this.#queuedEvents.inc(count);
     this.#queuedBytes.inc(batch.bytes.length);
     if (!this.#running) void this.#run();
   }
@@ -207,7 +219,7 @@ export class Lane {
       return;
     }
     this.#retries += 1;
-    metrics.kafkaRetries.with().inc();
+    metrics.kafkaRetries.with(UNNAMED_BROKER).inc();
     if (failure.maybeStored) metrics.kafkaPossibleDuplicates.with().inc();
     await this.#backOff();
   }
@@ -260,6 +272,7 @@ export class Lane {
 
   /** To be called before the settler is told, which may give the batch's buffer away. */
   #settled(batch: SealedBatch, first: number, count: number): void {
+    this.#queuedEvents.dec(count);
     this.#queuedBytes.dec(bytesOfRecords(batch, first, count));
   }
 }
