@@ -255,6 +255,7 @@ class WorkerService implements Service {
         resourceAttributes: config.otelResourceAttributes,
         worker: String(this.#workerIndex),
         sampleRatio: config.traceSampleRatio,
+        sampleRateMax: config.traceSampleRateMax,
         joinActive: config.grpcServer === "grpc-js",
       },
     );

@@ -372,6 +372,12 @@ export const OPTIONS = {
     "0.01",
     "Which part of the requests that come without a trace context is recorded; one that comes with it is recorded if its client's span is.",
   ),
+  traceSampleRateMax: option(
+    "TRACE_SAMPLE_RATE_MAX",
+    integer(1, 1_000_000),
+    "100",
+    "How many of them a worker records a second at most, so that what traces cost has a bound under any load.",
+  ),
   otelExporterOtlpEndpoint: option(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     httpUrl,

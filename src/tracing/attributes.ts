@@ -1,8 +1,8 @@
 // The names of what spans say: OpenTelemetry's semantic conventions, and ours where they have none.
 //
 // Written down here, as the package of the conventions asks for those that are not stable: loading all of them would cost each
-// worker more than the SDK does. test/tracing/attributes.test.ts compares them with the package. Those of messaging are between
-// two names: backends look for the old ones, so spans have both.
+// worker more than the SDK does. test/tracing/attributes.test.ts compares them with the package. Those of messaging are not
+// stable, and some are about to be renamed: these are the names that backends look for today.
 
 export const ATTRIBUTE = {
   ERROR_TYPE: "error.type",
@@ -16,14 +16,12 @@ export const ATTRIBUTE = {
   /** The name of the code, `OK`. */
   RPC_STATUS_CODE: "rpc.status_code",
   MESSAGING_SYSTEM: "messaging.system",
-  MESSAGING_SYSTEM_NAME: "messaging.system.name",
   MESSAGING_OPERATION_NAME: "messaging.operation.name",
   MESSAGING_OPERATION_TYPE: "messaging.operation.type",
   MESSAGING_DESTINATION_NAME: "messaging.destination.name",
   MESSAGING_DESTINATION_PARTITION_ID: "messaging.destination.partition.id",
   MESSAGING_BATCH_MESSAGE_COUNT: "messaging.batch.message_count",
   MESSAGING_KAFKA_OFFSET: "messaging.kafka.offset",
-  KAFKA_OFFSET: "kafka.offset",
 } as const;
 
 export const OWN_ATTRIBUTE = {

@@ -30,6 +30,8 @@ export interface Produced {
   readonly name: string;
   readonly kind: SpanKind;
   readonly attributes: Attributes;
+  /** Those that say which record batch it is. */
+  readonly place: Attributes;
   readonly status: SpanStatus;
   /** The span of the record batch itself, where it has one. */
   readonly links: Link[] | undefined;
@@ -91,7 +93,7 @@ export class RecordedRequest implements RequestSpan {
     // A record batch may be open before the request comes, and be sent before the last of its other events is in one.
     const queuedAtMs = Math.max(this.#receivedAtMs, Math.min(this.#admittedAtMs, sentAtMs ?? settledAtMs));
     if (produced.endsQueue) {
-      this.#child("queue", SpanKind.INTERNAL, queuedAtMs, sentAtMs ?? settledAtMs, attributes, UNSET);
+      this.#child("queue", SpanKind.INTERNAL, queuedAtMs, sentAtMs ?? settledAtMs, produced.place, UNSET);
     }
     this.#child(name, kind, sentAtMs ?? settledAtMs, settledAtMs, attributes, status, links);
   }

@@ -13,8 +13,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 
 /** About a kilobyte each. */
 const SPANS_MAX = 8_192;
-/** They are encoded in one go: about a millisecond of the event loop. */
-const EXPORT_SPANS_MAX = 256;
+/** They are encoded in one go: one or two milliseconds of the event loop. */
+const EXPORT_SPANS_MAX = 512;
 const EXPORT_DELAY_MS = 1_000;
 /** Failures are logged so often, at most. */
 const LOG_INTERVAL_MS = 60_000;

@@ -1,7 +1,9 @@
 // Which requests are recorded, and what their record batches tell of them.
 //
 // A request with a context is recorded if whoever sent it records; one without, by chance. That is ParentBased over a ratio, as
-// the SDK has it, but decided with nothing made: no id, no span, no context that follows the request around.
+// the SDK has it, but decided with nothing made: no id, no span, no context that follows the request around. By chance, no more
+// are recorded than a bound per second: a recorded request costs about as much as ten that are not, and a worker that takes a
+// hundred thousand a second would spend a tenth of its time on traces that nobody can read any more.
 //
 // A record batch with records of one recorded request is that request's produce span. With several, it is a span of its own, a
 // trace of its own that links to each of them, and each has a produce span that links to it.
@@ -28,6 +30,8 @@ const LINKS_MAX = 128;
 export interface TracerOptions {
   /** Which part of the requests without a context is recorded, from 0 to 1. */
   readonly sampleRatio: number;
+  /** How many of them a second, at most. */
+  readonly sampleRateMax: number;
   /** A span may be active when a request comes, because something instruments the server (grpc-js); it is the parent then. */
   readonly joinActive: boolean;
 }
@@ -45,6 +49,10 @@ export class Tracer implements Tracing {
   readonly #log: Logger;
   readonly #random: () => number;
   readonly #ratio: number;
+  readonly #rateMax: number;
+  /** Requests that may be recorded now, up to what a second brings. */
+  #allowance: number;
+  #allowedAtMs = 0;
   readonly #joinActive: boolean;
   /** The last context that was passed on: a stream sends the same one with each of its batches. */
   #passed:
@@ -52,11 +60,18 @@ export class Tracer implements Tracing {
     | undefined;
 
   /** @param random a number in [0, 1). */
-  constructor(spans: Spans, log: Logger, random: () => number, { sampleRatio, joinActive }: TracerOptions) {
+  constructor(
+    spans: Spans,
+    log: Logger,
+    random: () => number,
+    { sampleRatio, sampleRateMax, joinActive }: TracerOptions,
+  ) {
     this.#spans = spans;
     this.#log = log;
     this.#random = random;
     this.#ratio = sampleRatio;
+    this.#rateMax = sampleRateMax;
+    this.#allowance = sampleRateMax;
     this.#joinActive = joinActive;
   }
 
@@ -80,7 +95,8 @@ export class Tracer implements Tracing {
         return this.#passed.trace;
       }
     }
-    return this.#random() < this.#ratio ? this.#record(method, call, receivedAtMs, undefined) : undefined;
+    if (this.#random() >= this.#ratio || !this.#isAllowed(receivedAtMs)) return undefined;
+    return this.#record(method, call, receivedAtMs, undefined);
   }
 
   settled(
@@ -95,14 +111,13 @@ export class Tracer implements Tracing {
     const parts = partsOf(records, first, count);
     const [only] = parts;
     if (only === undefined) return;
+    const place = placeOf(records);
     const operation = records.persisted ? "persist" : "produce";
     const status: SpanStatus = failure === undefined ? UNSET : { code: SpanStatusCode.ERROR, message: failure.message };
     const attributesOf = (count: number, firstOffset: number): Attributes => {
-      const attributes = records.persisted ? persistAttributes(records, count) : produceAttributes(records, count);
-      if (firstOffset >= 0) {
-        attributes[ATTRIBUTE.MESSAGING_KAFKA_OFFSET] = firstOffset;
-        attributes[ATTRIBUTE.KAFKA_OFFSET] = firstOffset;
-      }
+      const attributes: Attributes = { ...place, [ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT]: count };
+      if (!records.persisted) addProduce(attributes, records);
+      if (firstOffset >= 0) attributes[ATTRIBUTE.MESSAGING_KAFKA_OFFSET] = firstOffset;
       if (failure !== undefined) attributes[ATTRIBUTE.ERROR_TYPE] = failure.type;
       return attributes;
     };
@@ -137,6 +152,7 @@ export class Tracer implements Tracing {
         name,
         kind: records.persisted ? SpanKind.INTERNAL : SpanKind.PRODUCER,
         attributes: attributesOf(part.count, offset),
+        place,
         status,
         links,
         sentAtMs,
@@ -144,6 +160,15 @@ export class Tracer implements Tracing {
         endsQueue: isFirst,
       });
     }
+  }
+
+  #isAllowed(nowMs: number): boolean {
+    const grown = this.#allowance + ((nowMs - this.#allowedAtMs) / 1000) * this.#rateMax;
+    this.#allowance = Math.min(Math.max(1, this.#rateMax), grown);
+    this.#allowedAtMs = nowMs;
+    if (this.#allowance < 1) return false;
+    this.#allowance -= 1;
+    return true;
   }
 
   #record(method: string, call: TracedCall, receivedAtMs: number, parent: SpanContext | undefined): RequestTrace {
@@ -171,29 +196,19 @@ function partsOf({ runs, runCounts }: TracedRecords, first: number, count: numbe
   return parts;
 }
 
-function persistAttributes({ topic, partition }: TracedRecords, count: number): Attributes {
-  return {
-    [ATTRIBUTE.MESSAGING_DESTINATION_NAME]: topic,
-    // Without a partition, its topic's are not known yet.
-    ...(partition >= 0 && { [ATTRIBUTE.MESSAGING_DESTINATION_PARTITION_ID]: String(partition) }),
-    [ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT]: count,
-  };
+function placeOf({ topic, partition }: TracedRecords): Attributes {
+  const attributes: Attributes = { [ATTRIBUTE.MESSAGING_DESTINATION_NAME]: topic };
+  // Without one, its topic's are not known yet.
+  if (partition >= 0) attributes[ATTRIBUTE.MESSAGING_DESTINATION_PARTITION_ID] = String(partition);
+  return attributes;
 }
 
-function produceAttributes(records: TracedRecords, count: number): Attributes {
-  const attributes: Attributes = {
-    [ATTRIBUTE.MESSAGING_SYSTEM]: "kafka",
-    [ATTRIBUTE.MESSAGING_SYSTEM_NAME]: "kafka",
-    [ATTRIBUTE.MESSAGING_OPERATION_NAME]: "produce",
-    [ATTRIBUTE.MESSAGING_OPERATION_TYPE]: "send",
-    [ATTRIBUTE.MESSAGING_DESTINATION_NAME]: records.topic,
-    [ATTRIBUTE.MESSAGING_DESTINATION_PARTITION_ID]: String(records.partition),
-    [ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT]: count,
-  };
-  if (records.sentTo !== undefined) {
-    const [address, port] = splitAddress(records.sentTo);
-    attributes[ATTRIBUTE.SERVER_ADDRESS] = address;
-    if (port !== undefined) attributes[ATTRIBUTE.SERVER_PORT] = port;
-  }
-  return attributes;
+function addProduce(attributes: Attributes, { sentTo }: TracedRecords): void {
+  attributes[ATTRIBUTE.MESSAGING_SYSTEM] = "kafka";
+  attributes[ATTRIBUTE.MESSAGING_OPERATION_NAME] = "produce";
+  attributes[ATTRIBUTE.MESSAGING_OPERATION_TYPE] = "send";
+  if (sentTo === undefined) return;
+  const [address, port] = splitAddress(sentTo);
+  attributes[ATTRIBUTE.SERVER_ADDRESS] = address;
+  if (port !== undefined) attributes[ATTRIBUTE.SERVER_PORT] = port;
 }
