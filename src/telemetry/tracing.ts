@@ -10,6 +10,8 @@ import type { TraceRef } from "./exemplars.ts";
 export interface TracedCall {
   /** The client's address, with its port. */
   readonly peer: string;
+  /** That header's value; asked for by every request. */
+  readonly traceparent: string | undefined;
   header(name: string): string | undefined;
 }
 

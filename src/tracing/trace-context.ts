@@ -9,7 +9,7 @@ import { type SpanContext, TraceFlags } from "@opentelemetry/api";
 import { parseTraceParent, TraceState } from "@opentelemetry/core";
 import { encodeHeaders } from "../wire/added-headers.ts";
 
-export const TRACEPARENT = "traceparent";
+const TRACEPARENT = "traceparent";
 export const TRACESTATE = "tracestate";
 
 const TRACESTATE_BYTES_MAX = 512;

@@ -22,7 +22,7 @@ import type { RequestTrace, TracedCall, TracedFailure, TracedRecords, Tracing } 
 import { ATTRIBUTE, OWN_ATTRIBUTE } from "./attributes.ts";
 import { RecordedRequest, splitAddress, UNSET } from "./request-span.ts";
 import type { Spans } from "./spans.ts";
-import { headersOf, isSampled, parentOf, TRACEPARENT, TRACESTATE } from "./trace-context.ts";
+import { headersOf, isSampled, parentOf, TRACESTATE } from "./trace-context.ts";
 
 /** Requests that the span of a record batch links to, as many as the SDK's default limit. */
 const LINKS_MAX = 128;
@@ -49,6 +49,8 @@ export class Tracer implements Tracing {
   readonly #log: Logger;
   readonly #random: () => number;
   readonly #ratio: number;
+  /** Requests without a context that are not recorded before the next that is. */
+  #skip: number;
   readonly #rateMax: number;
   /** Requests that may be recorded now, up to what a second brings. */
   #allowance: number;
@@ -70,6 +72,7 @@ export class Tracer implements Tracing {
     this.#log = log;
     this.#random = random;
     this.#ratio = sampleRatio;
+    this.#skip = this.#nextSkip();
     this.#rateMax = sampleRateMax;
     this.#allowance = sampleRateMax;
     this.#joinActive = joinActive;
@@ -83,7 +86,7 @@ export class Tracer implements Tracing {
         return this.#record(method, call, receivedAtMs, active);
       }
     }
-    const traceparent = call.header(TRACEPARENT);
+    const { traceparent } = call;
     if (traceparent !== undefined) {
       const tracestate = call.header(TRACESTATE);
       const passed = this.#passed;
@@ -95,7 +98,9 @@ export class Tracer implements Tracing {
         return this.#passed.trace;
       }
     }
-    if (this.#random() >= this.#ratio || !this.#isAllowed(receivedAtMs)) return undefined;
+    if (this.#skip-- > 0) return undefined;
+    this.#skip = this.#nextSkip();
+    if (!this.#isAllowed(receivedAtMs)) return undefined;
     return this.#record(method, call, receivedAtMs, undefined);
   }
 
@@ -160,6 +165,12 @@ export class Tracer implements Tracing {
         endsQueue: isFirst,
       });
     }
+  }
+
+  /** One draw for all requests up to the next that is recorded has the same outcomes as one for each (it is geometric). */
+  #nextSkip(): number {
+    if (this.#ratio === 0) return Number.POSITIVE_INFINITY;
+    return Math.floor(Math.log(1 - this.#random()) / Math.log(1 - this.#ratio));
   }
 
   #isAllowed(nowMs: number): boolean {
