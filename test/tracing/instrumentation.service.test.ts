@@ -4,18 +4,20 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
+import type * as Client from "../../src/client/index.ts";
 import { FakeCluster } from "../support/fake-broker.ts";
 import { startService } from "../support/service.ts";
 import { decode } from "../wire/records.ts";
 import { type Collector, type ReceivedSpan, startCollector } from "./support/collector.ts";
+import type * as Sdk from "./support/instrumented.ts";
 
 const PRELOAD = join(import.meta.dirname, "support/instrumented.ts");
 const UNARY = "sluice.v1.EventIngest/Publish";
 const STREAM = "sluice.v1.EventIngest/PublishStream";
 
 let collector: Collector;
-let sdk: typeof import("./support/instrumented.ts");
-let client: typeof import("../../src/client/index.ts");
+let sdk: typeof Sdk;
+let client: typeof Client;
 
 before(async () => {
   collector = await startCollector();
