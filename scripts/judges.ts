@@ -1,12 +1,22 @@
-// Those who judge the gRPC server: programs of others that know HTTP/2 or gRPC. `node scripts/judges.ts` fetches and builds
-// what they need and says where they are; tests import `judge`. docs/conformance.md says how to run each by hand.
+// Those who judge what this repository offers to programs of others: some know HTTP/2 or gRPC and judge the server, Prometheus
+// judges the metrics, rules and dashboards. `node scripts/judges.ts` fetches and builds what they need and says where they are;
+// tests import `judge`. docs/conformance.md says how to run each by hand.
 
 import { join } from "node:path";
 import { goTool, missingForGo } from "./judges/go-tools.ts";
 import { Jars } from "./maven.ts";
 import { version } from "./program.ts";
 
-export type JudgeName = "go-interop" | "java-interop" | "h2spec" | "grpcurl" | "h2load" | "nghttp" | "curl";
+export type JudgeName =
+  | "go-interop"
+  | "java-interop"
+  | "h2spec"
+  | "grpcurl"
+  | "h2load"
+  | "nghttp"
+  | "curl"
+  | "prometheus"
+  | "promtool";
 
 /** How to run one: `command`, then `args` before one's own. */
 export interface Judge {
@@ -36,6 +46,8 @@ const SOURCES: Readonly<Record<JudgeName, Source>> = {
   h2load: program("h2load", "nghttp2-client"),
   nghttp: program("nghttp", "nghttp2-client"),
   curl: program("curl", "curl"),
+  prometheus: program("prometheus", "prometheus"),
+  promtool: program("promtool", "prometheus"),
 };
 
 export const JUDGES = Object.keys(SOURCES) as readonly JudgeName[];

@@ -18,6 +18,7 @@ import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "./gen/grpc/reflection/v1/reflection_pb.js";
 import { EventIngest as EventIngestService } from "./gen/sluice/v1/ingest_pb.js";
 import { grpcJsOptions, nativeOptions } from "./grpc-options.ts";
+import { Callers } from "./grpc/callers.ts";
 import { Health } from "./grpc/health.ts";
 import { NativeServer } from "./grpc/native/server.ts";
 import { EventIngest } from "./grpc/publish.ts";
@@ -58,6 +59,8 @@ export interface Service extends Component {
   /** Where gRPC listens, once started. */
   readonly address: { readonly host: string; readonly port: number };
   readonly metrics: Metrics;
+  /** Forgets metrics of topics and callers that are gone; to be called before what changed is told. */
+  retireMetrics(): void;
   /** `ready` says whether batches have a chance to be stored; `problems` what is wrong, one sentence each. */
   health(): { ready: boolean; problems: string[] };
   inspect(): ServiceState;
@@ -118,7 +121,7 @@ export function createService(options: ServiceOptions): Service {
 }
 
 class WorkerService implements Service {
-  readonly metrics = createMetrics();
+  readonly metrics: Metrics;
   readonly #config: Config;
   readonly #workerIndex: number;
   readonly #log: Logger;
@@ -126,6 +129,7 @@ class WorkerService implements Service {
   readonly #environment: Environment;
   /** In the order of their start. */
   readonly #started: Component[] = [];
+  readonly #callers: Callers;
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: SpoolDependencies;
   #tracing: OtlpTracing | undefined;
@@ -151,6 +155,8 @@ class WorkerService implements Service {
     this.#log = log;
     this.#attribution = attribution;
     this.#environment = environment;
+    this.metrics = createMetrics({ topicsMax: config.metricsTopicsMax, callersMax: config.metricsCallersMax });
+    this.#callers = new Callers(this.metrics);
     const { clock, fs } = environment;
     this.#spoolDependencies = { log, metrics: this.metrics, clock, fs };
   }
@@ -170,6 +176,11 @@ class WorkerService implements Service {
       ...(this.#draining ? ["the worker is draining"] : []),
     ];
     return { ready: this.#server !== undefined && !this.#draining && (producer?.ready ?? true), problems };
+  }
+
+  retireMetrics(): void {
+    this.#pipeline?.retireTopics();
+    this.#callers.retireGone();
   }
 
   inspect(): ServiceState {
@@ -197,6 +208,7 @@ class WorkerService implements Service {
       clock,
       attribution: this.#attribution,
       tracing: this.#tracing?.tracer,
+      callers: this.#callers,
     });
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);

@@ -76,6 +76,8 @@ test("without anything set, the service listens on loopback and keeps events in 
     incidentsMax: 20,
     incidentsBytesMax: 256 * 1024 ** 2,
     watchdogTimeoutMs: 5_000,
+    metricsTopicsMax: 500,
+    metricsCallersMax: 100,
     profiling: true,
     profileAgeMaxMs: 900_000,
     profileBytesMax: 64 * 1024 ** 2,

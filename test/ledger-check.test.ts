@@ -8,6 +8,7 @@ import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import pino from "pino";
+import { connect } from "../src/client/index.ts";
 import { type Batch, type Responder } from "../src/ingest/batch.ts";
 import { Pipeline } from "../src/ingest/pipeline.ts";
 import { repartition } from "../src/ingest/repartition.ts";
@@ -379,4 +380,25 @@ test("a worker whose books are wrong says so in its health, and stays ready", { 
     ],
   });
   assert.equal(service.metrics.ledgerMismatches.with().value, 2);
+});
+
+test("the books agree with more topics than metrics tell by name", { timeout: 20_000 }, async () => {
+  await using running = await startInProcess({ METRICS_TOPICS_MAX: "3" });
+  const { service, address } = running;
+  const client = connect(`${address.host}:${address.port}`);
+  for (let i = 0; i < 30; i++) {
+    const { stored } = await client.publish({ topic: `topic-${i}`, events: [{ value: "a" }, { value: "b" }] });
+    assert.equal(stored, 2);
+  }
+  await client.close();
+  const checks = service.metrics.ledgerChecks.with();
+  const before = checks.value;
+  while (checks.value < before + 1) await pause(20);
+  assert.deepEqual(service.health().problems, []);
+  assert.deepEqual(service.metrics.eventsSpooled.snapshot().series, [
+    [["topic-0"], 2],
+    [["topic-1"], 2],
+    [["topic-2"], 2],
+    [["other"], 54],
+  ]);
 });

@@ -346,6 +346,18 @@ export const OPTIONS = {
     "5s",
     "How long a worker's main thread may be stuck before its stack is taken and an incident recorded.",
   ),
+  metricsTopicsMax: option(
+    "METRICS_TOPICS_MAX",
+    integer(1, 100_000),
+    "500",
+    "Topics that metrics tell by name; those that come after so many are told together, as other.",
+  ),
+  metricsCallersMax: option(
+    "METRICS_CALLERS_MAX",
+    integer(1, 100_000),
+    "100",
+    "Callers that metrics tell by name at a time.",
+  ),
   profiling: option(
     "PROFILING",
     boolean,

@@ -14,6 +14,7 @@ import { type Attribution, noAttribution, type Origin } from "../telemetry/attri
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
+import { type Caller, Callers } from "./callers.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
 import { codeName, OK, rpcStatus, statusOf } from "./status.ts";
 
@@ -42,12 +43,14 @@ export interface EventIngestDependencies {
   readonly attribution?: Attribution;
   /** Undefined: nothing is traced. */
   readonly tracing?: Tracing | undefined;
+  readonly callers?: Callers;
 }
 
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
   readonly attribution: Attribution;
   readonly tracing: Tracing | undefined;
+  readonly callers: Callers;
   readonly answered: Counter;
   readonly receivedBytes: Counter;
   readonly openStreams: Gauge;
@@ -65,11 +68,12 @@ export class EventIngest {
   #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
-    const { metrics, attribution = noAttribution, tracing } = dependencies;
+    const { metrics, attribution = noAttribution, tracing, callers = new Callers(metrics) } = dependencies;
     this.#shared = {
       ...dependencies,
       attribution,
       tracing,
+      callers,
       answered: metrics.batches.with("OK"),
       receivedBytes: metrics.publishBytes.with(),
       openStreams: metrics.grpcStreams.with(),
@@ -115,6 +119,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
   readonly origin: Origin;
+  readonly caller: Caller;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -124,12 +129,16 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
   constructor(call: ServerCall, shared: Shared) {
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH, call.peerIdentity ?? call.peer);
+    const peer = call.peerIdentity ?? call.peer;
+    this.origin = shared.attribution.origin(PUBLISH, peer);
+    this.caller = shared.callers.of(peer);
+    this.caller.openCalls += 1;
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
     shared.calls.add(this);
   }
 
   message(buffer: Buffer, start: number, end: number): void {
+    this.caller.requests.inc();
     this.#session.publish(buffer, start, end);
   }
 
@@ -176,7 +185,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
 
   #finish(): void {
     this.#onDrained?.();
-    this.#shared.calls.remove(this);
+    if (this.#shared.calls.remove(this)) this.caller.openCalls -= 1;
   }
 }
 
@@ -184,6 +193,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   previous: OpenCall | undefined;
   next: OpenCall | undefined;
   readonly origin: Origin;
+  readonly caller: Caller;
   readonly #call: ServerCall;
   readonly #session: Session;
   readonly #shared: Shared;
@@ -204,7 +214,10 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     const { pipeline, clock, receivedBytes } = shared;
     this.#call = call;
     this.#shared = shared;
-    this.origin = shared.attribution.origin(PUBLISH_STREAM, call.peerIdentity ?? call.peer);
+    const peer = call.peerIdentity ?? call.peer;
+    this.origin = shared.attribution.origin(PUBLISH_STREAM, peer);
+    this.caller = shared.callers.of(peer);
+    this.caller.openCalls += 1;
     const flow = {
       pause: () => {
         this.#heldBySession = true;
@@ -222,6 +235,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   }
 
   message(buffer: Buffer, start: number, end: number): void {
+    this.caller.requests.inc();
     this.#session.publish(buffer, start, end);
   }
 
@@ -349,7 +363,9 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
   #finish(): void {
     this.#over = true;
     this.#onDrained?.();
-    if (this.#shared.calls.remove(this)) this.#shared.openStreams.dec();
+    if (!this.#shared.calls.remove(this)) return;
+    this.caller.openCalls -= 1;
+    this.#shared.openStreams.dec();
   }
 }
 

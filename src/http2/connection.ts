@@ -89,7 +89,7 @@ export class Connection implements TransportListener, EndOfTurn {
     this.#control = control;
     this.#frames = new Frames(headers, bodies, control);
     this.#lifespan = new Lifespan(options, nowMs, context.random());
-    observer.connectionOpened();
+    observer.connectionOpened(transport.peerIdentity ?? transport.peer);
   }
 
   get peer(): string {
@@ -211,7 +211,8 @@ export class Connection implements TransportListener, EndOfTurn {
     this.#frames.stop();
     this.#requests.lose(ErrorCode.CANCEL);
     this.#sender.dispose();
-    this.#observer.connectionClosed(this.#goingAway.reason ?? "lost", this.#lifespan.ageMs(this.#clock.monotonic()));
+    const ageMs = this.#lifespan.ageMs(this.#clock.monotonic());
+    this.#observer.connectionClosed(this.#goingAway.reason ?? "lost", ageMs, this.peerIdentity ?? this.peer);
     this.#context.closed(this);
   }
 

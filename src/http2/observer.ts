@@ -18,8 +18,9 @@ export type CloseReason =
   | "over_limit"; // one connection too many
 
 export interface Http2Observer {
-  connectionOpened(): void;
-  connectionClosed(reason: CloseReason, ageMs: number): void;
+  /** @param peer the name that the client has shown, or its address with its port. */
+  connectionOpened(peer: string): void;
+  connectionClosed(reason: CloseReason, ageMs: number, peer: string): void;
   streamOpened(): void;
   streamClosed(ageMs: number): void;
   bytes(direction: Direction, count: number): void;

@@ -2,6 +2,7 @@
 
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
+import type { Counter } from "../telemetry/instruments.ts";
 import type { RequestTrace } from "../telemetry/tracing.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
@@ -23,6 +24,8 @@ export interface Responder {
   readonly origin?: Origin;
   /** The trace of a request that was received then; undefined: it has none. */
   trace?(receivedAtMs: number): RequestTrace | undefined;
+  /** Who has sent it. */
+  readonly caller?: { readonly events: Counter };
   answered(batch: Batch): void;
   refused(batch: Batch, error: IngestError): void;
 }

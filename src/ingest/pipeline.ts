@@ -149,6 +149,7 @@ export class Pipeline {
     batch.durability = durability;
     this.#settlement.begin();
     if (batch.trace !== undefined) this.#addContext(buffer, batch, batch.trace);
+    batch.responder.caller?.events.inc(index.count);
     this.#transcode(buffer, batch, durability, batchTopic);
     const span = batch.trace?.span;
     span?.admitted(this.#clock.monotonic(), index.count, batchTopic?.name);

@@ -78,6 +78,7 @@ export class KafkajsProducer implements Producer {
       lane = new Lane(batch.topic, batch.partition, {
         ...this.#dependencies,
         send: (topic, partition, bytes) => this.#store(topic, partition, bytes),
+        leaderOf: (topic, partition) => this.#topics.leaderOf(topic, partition),
         topicSuspect: (topic) => this.#topics.suspect(topic),
         onIdle: () => this.#tellIdle(),
       });

@@ -9,7 +9,7 @@
 
 import { time } from "@datadog/pprof";
 import type { Clock } from "../clock.ts";
-import type { Attribution, Labels, Origin } from "../telemetry/attribution.ts";
+import { type Attribution, callerOf, type Labels, type Origin } from "../telemetry/attribution.ts";
 
 export const LABEL_NAMES = ["method", "topic", "caller", "stage"];
 
@@ -39,13 +39,6 @@ class Interned<T> {
     this.#values.set(key, value);
     return value;
   }
-}
-
-/** A caller's name, or its address without its port, because each of its connections has another one. */
-export function callerOf(peer: string): string {
-  const end = peer.lastIndexOf(":");
-  const host = end > 0 && /^\d+$/.test(peer.slice(end + 1)) ? peer.slice(0, end) : peer;
-  return host.replace(/^\[(.*)\]$/, "$1");
 }
 
 class CallOrigin implements Origin {

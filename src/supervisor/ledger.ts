@@ -3,7 +3,7 @@
 // A worker checks its own books more closely (src/ledger-check.ts), but only for as long as it lives: that what it had in
 // flight and in the spool at its death found its way into the books is seen here alone.
 
-import { type Ledger, ledgersByTopic, mismatches, sumOfLedgers } from "../telemetry/ledger.ts";
+import { type Ledger, LEDGER_METRICS, ledgersByTopic, mismatches, sumOfLedgers } from "../telemetry/ledger.ts";
 import { ALL_TOPICS, ALL_WORKERS, type Finding, type LedgerMetrics, LedgerWatch } from "../telemetry/ledger-watch.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
@@ -18,7 +18,7 @@ export class ServiceLedger {
   }
 
   check(): void {
-    const slots = this.#slots.map((slot) => ledgersByTopic(slot.snapshot()));
+    const slots = this.#slots.map((slot) => ledgersByTopic(slot.snapshot(LEDGER_METRICS)));
     const sum = sumOfLedgers(slots.flatMap((topics) => [...topics.values()]));
     this.#watch.checked([
       ...slots.flatMap((topics, index) => [...topics].flatMap((of) => findings(String(index), ...of))),
@@ -28,7 +28,7 @@ export class ServiceLedger {
 
   /** Sums over the workers. */
   byTopic(): Map<string, Ledger> {
-    return ledgersByTopic(this.#slots.flatMap((slot) => slot.snapshot()));
+    return ledgersByTopic(this.#slots.flatMap((slot) => slot.snapshot(LEDGER_METRICS)));
   }
 
   /** What did not agree at the last check. */

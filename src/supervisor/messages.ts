@@ -17,7 +17,7 @@ import type { Worker } from "node:cluster";
 import type { Config } from "../config.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
-import type { MetricSnapshot } from "../telemetry/instruments.ts";
+import type { MetricDelta } from "../telemetry/instruments.ts";
 import type { TakenLines } from "../telemetry/log-ring.ts";
 import type { Inspections, Question, WorkerState } from "./inspection.ts";
 
@@ -48,8 +48,8 @@ export type ToSupervisor =
   | { readonly type: "notCut"; readonly id: number; readonly message: string }
   | {
       readonly type: "snapshot";
-      /** The metrics that changed since the last one, each whole. */
-      readonly changed: readonly MetricSnapshot[];
+      /** What has changed of the metrics since the last one. */
+      readonly changed: readonly MetricDelta[];
       readonly health: Health;
       /** When it was taken, in milliseconds since the epoch. */
       readonly atMs: number;

@@ -7,12 +7,15 @@ import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
 import type { MetricDefinition, MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { createLedgerMetrics, createMetrics, definitions } from "../telemetry/metrics.ts";
+import { LabelLimit } from "../telemetry/label-limit.ts";
+import { createLedgerMetrics, createMetrics, definitions, type LabelLimits } from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
+import { readSockets, SOCKET_STATES } from "../telemetry/sockets.ts";
 import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
+import { WorkerLoad } from "./worker-load.ts";
 
 /** The supervisor's value of the `worker` label. */
 export const SUPERVISOR = "supervisor";
@@ -43,6 +46,15 @@ export function scrapeDefinitions(): MetricDefinition[] {
 }
 
 const READ_INTERVAL_MS = 1_000;
+const SOCKETS_INTERVAL_MS = 10_000;
+
+export interface SupervisorMetricsOptions extends LabelLimits {
+  readonly workers: number;
+  /** Does the worker of a slot take events now? */
+  readonly up: (slot: number) => boolean;
+  /** Where the service listens, as far as it does yet. */
+  readonly ports: () => readonly number[];
+}
 
 export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
@@ -53,16 +65,20 @@ export class SupervisorMetrics {
   readonly #families = supervisorFamilies(new Define());
   readonly #ledgerFamilies = createLedgerMetrics();
   readonly #slots: SlotMetrics[] = [];
-  readonly #up: (slot: number) => boolean;
+  readonly #load = new WorkerLoad(this.#slots);
+  /** Those of all workers together. */
+  readonly #limits: Readonly<Record<string, LabelLimit>>;
+  readonly #options: SupervisorMetricsOptions;
   #processSnapshot: readonly MetricSnapshot[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
 
-  /** @param up whether the worker of a slot takes events now. */
-  constructor(workers: number, log: Logger, up: (slot: number) => boolean) {
-    this.#up = up;
+  constructor(log: Logger, options: SupervisorMetricsOptions) {
+    this.#options = options;
+    this.#limits = { topic: new LabelLimit(options.topicsMax), caller: new LabelLimit(options.callersMax) };
     this.#families.buildInfo.with(VERSION, process.version).set(1);
-    for (let slot = 0; slot < workers; slot++) {
-      this.#slots.push(new SlotMetrics(this.#definitions, SETTLEMENT));
+    for (let slot = 0; slot < options.workers; slot++) {
+      const onGone = (...gone: Parameters<SupervisorMetrics["seriesGone"]>) => this.seriesGone(...gone);
+      this.#slots.push(new SlotMetrics(this.#definitions, SETTLEMENT, this.#limits, onGone));
       this.#families.restarts.with(String(slot));
     }
     this.ledger = new ServiceLedger(log, this.#ledgerFamilies, this.#slots);
@@ -75,15 +91,19 @@ export class SupervisorMetrics {
   start(): void {
     this.#process.start();
     const read = () => {
-      this.#processSnapshot = [...this.#process.snapshot(), ...this.#cgroup.snapshot()];
+      this.#processSnapshot = [...this.#process.read().snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
+      this.#readLoad();
     };
     read();
-    this.#timer = setInterval(read, READ_INTERVAL_MS).unref();
+    this.#timers = [
+      setInterval(read, READ_INTERVAL_MS).unref(),
+      setInterval(() => void this.#readSockets(), SOCKETS_INTERVAL_MS).unref(),
+    ];
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#process.stop();
   }
 
@@ -113,8 +133,23 @@ export class SupervisorMetrics {
     this.#families.restarts.with(String(slot)).inc();
   }
 
+  /**
+   * A worker has let a series of a topic or a caller go. If no other one has any of it, what was counted of it is forgotten, in
+   * all slots at once.
+   */
+  seriesGone({ name, labels: names }: MetricDefinition, labels: readonly string[]): void {
+    const at = names.findIndex((label) => label in this.#limits);
+    const value = labels[at];
+    if (value === undefined) return;
+    const isKnown = ({ living }: SlotMetrics) => living(name)?.series.some(([of]) => of[at] === value) ?? false;
+    if (this.#slots.some(isKnown)) return;
+    for (const slot of this.#slots) slot.forget(name, at, value);
+    // A topic has its place for good, because the ledger forgets nothing.
+    if (names[at] === "caller") this.#limits["caller"]?.release(value);
+  }
+
   async render(openMetrics: boolean): Promise<Rendered> {
-    for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#up(slot) ? 1 : 0);
+    for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#options.up(slot) ? 1 : 0);
     const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
@@ -122,6 +157,19 @@ export class SupervisorMetrics {
       { worker: SUPERVISOR, metrics: supervisor },
     ];
     const { renderMetrics } = await import("../telemetry/render.ts");
-    return await renderMetrics(this.#definitions, processes, openMetrics);
+    return await renderMetrics(this.#definitions, processes, openMetrics, this.#limits);
+  }
+
+  #readLoad(): void {
+    const { ratios, imbalance } = this.#load.read();
+    for (const [worker, ratio] of ratios.entries()) this.#families.load.with(String(worker)).set(ratio);
+    this.#families.imbalance.with().set(imbalance);
+  }
+
+  async #readSockets(): Promise<void> {
+    const brokers = this.#slots.flatMap(({ living }) => living("sluice_kafka_connections")?.series ?? []);
+    const remote = brokers.map(([[broker = ""]]) => Number(broker.slice(broker.lastIndexOf(":") + 1)));
+    const counts = await readSockets({ local: new Set(this.#options.ports()), remote: new Set(remote) });
+    for (const [i, count] of counts?.entries() ?? []) this.#families.sockets.with(SOCKET_STATES[i]!).set(count);
   }
 }

@@ -104,7 +104,16 @@ class Supervisor implements SlotObserver, AdminState {
     this.#workerEntry = options.workerEntry ?? MAIN;
     this.#print = options.print ?? ((line) => process.stderr.write(`${line}\n`));
     this.#clock = options.clock ?? systemClock;
-    this.#metrics = new SupervisorMetrics(config.workers, log, (index) => this.#slots[index]!.health().ready);
+    this.#metrics = new SupervisorMetrics(log, {
+      workers: config.workers,
+      topicsMax: config.metricsTopicsMax,
+      callersMax: config.metricsCallersMax,
+      up: (index) => this.#slots[index]!.health().ready,
+      ports: () => [
+        this.#slots.find(({ address }) => address !== undefined)?.address?.port ?? config.grpcListen.port,
+        config.adminListen.port,
+      ],
+    });
     const dir = profilesDirectory(config.dataDir);
     if (config.profiling) {
       const write = sliceWriter(dir, SUPERVISOR_PROCESS);

@@ -24,11 +24,10 @@ import { type CutRequest, Recorder } from "../profiling/recorder.ts";
 import { workerProcess } from "../profiling/slice.ts";
 import { profilesDirectory, sliceWriter } from "../profiling/slice-files.ts";
 import type { DropRequest, Service, ServiceOptions } from "../service.ts";
-import { SnapshotDelta } from "../telemetry/delta.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
 import { LogRing } from "../telemetry/log-ring.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
-import { snapshot } from "../telemetry/metrics.ts";
+import { delta } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -55,7 +54,6 @@ class WorkerProcess {
   readonly #createService: CreateService;
   readonly #processMetrics = new ProcessMetrics();
   readonly #logRing = new LogRing();
-  readonly #delta = new SnapshotDelta();
   readonly #started = Promise.withResolvers<Extract<ToWorker, { type: "start" }>>();
   readonly #drainRequested = Promise.withResolvers<number>();
   /** Resolves when the supervisor is gone, and long enough. */
@@ -191,7 +189,8 @@ class WorkerProcess {
   }
 
   async #push(service: Service): Promise<void> {
-    const changed = this.#delta.changed([...snapshot(service.metrics), ...this.#processMetrics.snapshot()]);
+    service.retireMetrics();
+    const changed = [...delta(service.metrics), ...this.#processMetrics.read().delta()];
     const log = this.#logRing.take(LINES_MAX);
     const state = this.#pushes++ % STATE_SNAPSHOTS === 0 ? { state: this.#state(service) } : {};
     const health = this.#health(service);

@@ -36,3 +36,10 @@ export const noAttribution: Attribution = {
   enter: () => NO_LABELS,
   leave: () => {},
 };
+
+/** A caller's name, or its address without its port, because each of its connections has another one. */
+export function callerOf(peer: string): string {
+  const end = peer.lastIndexOf(":");
+  const host = end > 0 && /^\d+$/.test(peer.slice(end + 1)) ? peer.slice(0, end) : peer;
+  return host.replace(/^\[(.*)\]$/, "$1");
+}

@@ -5,9 +5,11 @@
 // controllers in version 1.
 //
 //   /proc/self/cgroup      "0::/path" (v2), "4:memory:/path", "1:cpu,cpuacct:/path" (v1)
-//   v2  memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
+//   v2  memory.current     bytes
+//       memory.max         bytes or "max"          cpu.max "quota period" in µs, or "max period"
 //       cpu.stat           nr_periods, nr_throttled, throttled_usec
-//   v1  memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
+//   v1  memory.usage_in_bytes
+//       memory.limit_in_bytes                      cpu.cfs_quota_us (-1: none), cpu.cfs_period_us
 //       cpu.stat           nr_periods, nr_throttled, throttled_time (ns)
 
 import { readFileSync } from "node:fs";
@@ -83,6 +85,16 @@ export class Cgroup {
     return Math.min(...limits);
   }
 
+  /** What the group itself takes, in bytes; undefined where the system does not say. */
+  memoryBytes(): number | undefined {
+    for (const directory of this.#memory) {
+      const text = this.#readFile(`${directory}/${this.#v1Memory ? "memory.usage_in_bytes" : "memory.current"}`);
+      const bytes = text === undefined || text.trim() === "" ? Number.NaN : Number(text);
+      if (!Number.isNaN(bytes)) return bytes;
+    }
+    return undefined;
+  }
+
   /** In cores; Infinity: no limit, or none that can be seen. */
   cpuLimitCores(): number {
     const limits = this.#cpu.map((directory) => {
@@ -134,7 +146,10 @@ export class CgroupMetrics {
 
   /** Reads everything anew; limits may change while a service runs. */
   snapshot(): MetricSnapshot[] {
-    const { memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
+    const { memory, memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
+    const bytes = this.#cgroup.memoryBytes();
+    if (bytes === undefined) memory.remove();
+    else memory.with().set(bytes);
     for (const [family, limit] of [
       [memoryLimit, this.#cgroup.memoryLimitBytes()],
       [cpuLimit, this.#cgroup.cpuLimitCores()],

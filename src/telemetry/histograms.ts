@@ -37,6 +37,12 @@ export class TimeHistogram {
     return [...this.#counts, this.#sum];
   }
 
+  /** Writes what `snapshot` is. */
+  writeTo(values: Float64Array, at: number): void {
+    values.set(this.#counts, at);
+    values[at + this.#counts.length] = this.#sum;
+  }
+
   /** Undefined if there is none. */
   exemplars(): Exemplar[] | undefined {
     return this.#exemplars?.filter((exemplar) => exemplar !== undefined);
@@ -78,6 +84,12 @@ export class SizeHistogram {
   /** The counts of each bucket alone (not cumulative), the last one +Inf, then the sum. */
   snapshot(): number[] {
     return [...this.#counts, this.#sum];
+  }
+
+  /** Writes what `snapshot` is. */
+  writeTo(values: Float64Array, at: number): void {
+    values.set(this.#counts, at);
+    values[at + this.#counts.length] = this.#sum;
   }
 
   /** Undefined if there is none. */

@@ -32,10 +32,22 @@ export interface MetricSnapshot {
   readonly series: readonly Series[];
 }
 
-/** What has changed of a metric. */
-export interface MetricDelta extends MetricSnapshot {
-  /** The label values of series that are gone. */
-  readonly gone?: readonly (readonly string[])[];
+/**
+ * What has changed of a metric since it was told last; plain data, laid out so that it costs next to nothing to send: a series
+ * is named once and has a number from then on, and all values are in one array.
+ */
+export interface MetricDelta {
+  readonly name: string;
+  /** The label values of series that are new, in the order of their numbers, which follow on those told before. */
+  readonly added: readonly (readonly string[])[];
+  /** The numbers of series that have changed. */
+  readonly changed: Uint32Array;
+  /** Their values, one after the other: one number, or for a histogram its buckets and its sum. */
+  readonly values: Float64Array;
+  /** By number; only those of series that have changed. */
+  readonly exemplars: readonly (readonly [series: number, exemplars: readonly Exemplar[]])[];
+  /** The numbers of series that are gone; they are not used again. */
+  readonly gone: readonly number[];
 }
 
 export class Counter {
@@ -45,6 +57,9 @@ export class Counter {
   }
   snapshot(): number {
     return this.value;
+  }
+  writeTo(values: Float64Array, at: number): void {
+    values[at] = this.value;
   }
   get revision(): number {
     return this.value;
@@ -65,6 +80,9 @@ export class Gauge {
   snapshot(): number {
     return this.value;
   }
+  writeTo(values: Float64Array, at: number): void {
+    values[at] = this.value;
+  }
   get revision(): number {
     return this.value;
   }
@@ -76,6 +94,9 @@ export class ReadGauge {
   snapshot(): number {
     return this.read();
   }
+  writeTo(values: Float64Array, at: number): void {
+    values[at] = this.read();
+  }
   get revision(): number {
     return this.read();
   }
@@ -83,6 +104,8 @@ export class ReadGauge {
 
 interface Instrument {
   snapshot(): number | number[];
+  /** Writes what `snapshot` is. */
+  writeTo(values: Float64Array, at: number): void;
   exemplars?(): Exemplar[] | undefined;
   /** Another number whenever the snapshot is another one. */
   readonly revision: number;
@@ -91,8 +114,10 @@ interface Instrument {
 interface Member<T> {
   readonly labels: readonly string[];
   readonly instrument: T;
-  /** The revision that was told last; undefined: none was. */
-  told: number | undefined;
+  /** Its number; -1 until it is told. */
+  number: number;
+  /** The revision that was told last. */
+  told: number;
 }
 
 /** All series of one metric. */
@@ -100,14 +125,20 @@ export class Family<T extends Instrument> {
   readonly definition: MetricDefinition;
   readonly #make: () => T;
   readonly #limits: readonly (LabelLimit | undefined)[];
+  readonly #isLimited: boolean;
   readonly #series = new Map<string, Member<T>>();
-  #gone: (readonly string[])[] = [];
+  /** How many numbers one series takes. */
+  readonly #width: number;
+  #told = 0;
+  #gone: number[] = [];
 
   /** @param limits of labels that have one. */
   constructor(definition: MetricDefinition, make: () => T, limits: Readonly<Record<string, LabelLimit>> = {}) {
     this.definition = definition;
     this.#make = make;
+    this.#width = definition.bounds === undefined ? 1 : definition.bounds.length + 2;
     this.#limits = definition.labels.map((label) => limits[label]);
+    this.#isLimited = this.#limits.some((limit) => limit !== undefined);
   }
 
   /** The series with these label values, in the order of the definition. Take it once and keep it. */
@@ -116,20 +147,33 @@ export class Family<T extends Instrument> {
     const key = labels.join("\0");
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { labels, instrument: this.#make(), told: undefined };
+      series = { labels, instrument: this.#make(), number: -1, told: 0 };
       this.#series.set(key, series);
     }
     return series.instrument;
   }
 
+  /** The series, if there is one. */
+  find(...values: string[]): T | undefined {
+    return this.#series.get(this.labelsOf(values).join("\0"))?.instrument;
+  }
+
   /** What label values are told as, where there are more than may have a name. */
   labelsOf(values: readonly string[]): readonly string[] {
-    return values.map((value, i) => this.#limits[i]?.of(value) ?? value);
+    return this.#isLimited ? values.map((value, i) => this.#limits[i]?.of(value) ?? value) : values;
+  }
+
+  /** Gives the place of a value of a label away. @returns whether it had one. */
+  release(label: string, value: string): boolean {
+    return this.#limits[this.definition.labels.indexOf(label)]?.release(value) ?? false;
   }
 
   /** Forgets a series whose subject is gone, for example a topic's, unless it is told together with others. */
   remove(...labels: string[]): void {
-    if (this.#series.delete(labels.join("\0"))) this.#gone.push(labels);
+    const key = labels.join("\0");
+    const { number = -1 } = this.#series.get(key) ?? {};
+    this.#series.delete(key);
+    if (number >= 0) this.#gone.push(number);
   }
 
   /** Forgets every series that has this value of a label. */
@@ -144,17 +188,31 @@ export class Family<T extends Instrument> {
 
   /** What has changed since the last call, for one reader; undefined if nothing has. */
   delta(): MetricDelta | undefined {
-    const series: Series[] = [];
+    const changed: Member<T>[] = [];
+    const added: (readonly string[])[] = [];
     for (const member of this.#series.values()) {
       const { revision } = member.instrument;
-      if (Object.is(member.told, revision)) continue;
+      if (member.number < 0) {
+        member.number = this.#told++;
+        added.push(member.labels);
+      } else if (Object.is(member.told, revision)) {
+        continue;
+      }
       member.told = revision;
-      series.push(seriesOf(member));
+      changed.push(member);
+    }
+    if (changed.length === 0 && this.#gone.length === 0) return undefined;
+    const values = new Float64Array(changed.length * this.#width);
+    const exemplars: (readonly [number, readonly Exemplar[]])[] = [];
+    for (const [i, { instrument, number }] of changed.entries()) {
+      instrument.writeTo(values, i * this.#width);
+      const those = instrument.exemplars?.();
+      if (those !== undefined) exemplars.push([number, those]);
     }
     const gone = this.#gone;
-    if (gone.length === 0) return series.length === 0 ? undefined : { name: this.definition.name, series };
     this.#gone = [];
-    return { name: this.definition.name, series, gone };
+    const numbers = Uint32Array.from(changed, ({ number }) => number);
+    return { name: this.definition.name, added, changed: numbers, values, exemplars, gone };
   }
 }
 

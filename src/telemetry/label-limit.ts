@@ -27,9 +27,9 @@ export class LabelLimit {
     return value;
   }
 
-  /** The value is gone, and all its series are: another one may have its place. */
-  release(value: string): void {
-    this.#named.delete(value);
+  /** The value is gone, and all its series are: another one may have its place. @returns whether it had one. */
+  release(value: string): boolean {
+    return this.#named.delete(value);
   }
 
   /** Values that are told by name. */

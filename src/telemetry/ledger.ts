@@ -45,6 +45,9 @@ const TERMS: ReadonlyMap<string, keyof Ledger> = new Map([
   ["sluice_events_spooled", "spooled"],
 ]);
 
+/** The names of these metrics. */
+export const LEDGER_METRICS: ReadonlySet<string> = new Set(TERMS.keys());
+
 export function emptyLedger(): Ledger {
   return {
     received: 0,

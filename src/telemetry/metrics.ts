@@ -7,7 +7,7 @@ import { kafkaFamilies } from "./catalogue/kafka.ts";
 import { ledgerCheckFamilies, ledgerFamilies } from "./catalogue/ledger.ts";
 import { spoolFamilies } from "./catalogue/spool.ts";
 import { tracingFamilies } from "./catalogue/tracing.ts";
-import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
+import type { MetricDefinition, MetricDelta, MetricSnapshot } from "./instruments.ts";
 import { LabelLimit } from "./label-limit.ts";
 
 /** How many values of a label are told by name; all others together are `other`. */
@@ -42,6 +42,11 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 export function definitions(metrics: Metrics): MetricDefinition[] {
   return Object.values(metrics).map((family) => family.definition);
+}
+
+/** What has changed since the last call, for one reader. */
+export function delta(families: Readonly<Record<string, { delta(): MetricDelta | undefined }>>): MetricDelta[] {
+  return Object.values(families).flatMap((family) => family.delta() ?? []);
 }
 
 export function snapshot(metrics: Metrics): MetricSnapshot[] {

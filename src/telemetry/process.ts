@@ -11,7 +11,7 @@ import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8";
 import { Define } from "./catalogue/define.ts";
 import { processFamilies } from "./catalogue/process.ts";
 import { EventLoopDelay, type EventLoopSecond } from "./event-loop.ts";
-import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
+import type { MetricDefinition, MetricDelta, MetricSnapshot } from "./instruments.ts";
 
 /** The definitions of every process's own metrics. */
 export function processDefinitions(): MetricDefinition[] {
@@ -106,10 +106,19 @@ export class ProcessMetrics {
   }
 
   /** Reads everything anew; begins the next window of the event loop's delay. */
-  snapshot(): MetricSnapshot[] {
+  read(): this {
     this.#readUsage();
     this.#readEventLoop();
     this.#readResources();
+    return this;
+  }
+
+  /** What has changed of what was read, since the last call. */
+  delta(): MetricDelta[] {
+    return Object.values(this.#families).flatMap((family) => family.delta() ?? []);
+  }
+
+  snapshot(): MetricSnapshot[] {
     return Object.values(this.#families).map((family) => family.snapshot());
   }
 

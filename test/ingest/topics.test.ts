@@ -155,6 +155,30 @@ test("a batch that names more missing topics than are remembered is answered all
   harness.assertIdle();
 });
 
+test("a topic that is gone leaves its ledger behind and nothing else, as soon as nothing of it is under way", async () => {
+  const harness = new Harness({ topics: { gone: {}, stays: {} } });
+  const told = () =>
+    (["stage", "recordBatches", "recordBatchBytes", "recordBatchRecords", "eventsReceived"] as const).map(
+      (family) => new Set(harness.metrics[family].snapshot().series.map(([[topic]]) => topic)).size,
+    );
+  for (const topic of ["gone", "stays"]) publish(harness, topic, [{}]);
+  harness.turn();
+  harness.topics.forget("gone");
+  harness.pipeline.retireTopics();
+  assert.deepEqual(told(), [2, 2, 2, 2, 2], "its record batch is in flight");
+  harness.replicated.storeAll();
+  harness.pipeline.retireTopics();
+  assert.deepEqual(told(), [1, 1, 1, 1, 2]);
+  // It is created again.
+  harness.topics.set("gone");
+  publish(harness, "gone", [{}]);
+  harness.turn();
+  harness.replicated.storeAll();
+  assert.deepEqual(told(), [2, 2, 2, 2, 2]);
+  assert.equal(harness.metrics.eventsReceived.with("gone").value, 2);
+  harness.assertIdle();
+});
+
 test("of topics that do not exist the oldest is forgotten first", async () => {
   const source = new FakeTopics();
   const topics = new Topics(source, new FakeClock(), createMetrics(), () => {});

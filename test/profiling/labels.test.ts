@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 import { time } from "@datadog/pprof";
-import { callerOf, SampleLabels } from "../../src/profiling/labels.ts";
+import { SampleLabels } from "../../src/profiling/labels.ts";
+import { callerOf } from "../../src/telemetry/attribution.ts";
 import { type Cut, Profiler } from "../../src/profiling/profiler.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { burnFirst, burnSecond } from "./burn.ts";

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { SnapshotDelta } from "../../src/telemetry/delta.ts";
 import { TIME_BUCKETS } from "../../src/telemetry/histograms.ts";
-import type { MetricDefinition, MetricSnapshot } from "../../src/telemetry/instruments.ts";
+import type { MetricDefinition, MetricDelta, MetricSnapshot } from "../../src/telemetry/instruments.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
-import { createLedgerMetrics, createMetrics, definitions, snapshot } from "../../src/telemetry/metrics.ts";
+import { createLedgerMetrics, createMetrics, delta } from "../../src/telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../../src/telemetry/process.ts";
 import { renderMetrics } from "../../src/telemetry/render.ts";
 import { SlotMetrics } from "../../src/telemetry/slot.ts";
@@ -31,36 +30,55 @@ const histogram = (bucket: number, sum: number) => [
   sum,
 ];
 
+/** Metrics as a new process tells them. */
+function told(snapshots: readonly MetricSnapshot[]): MetricDelta[] {
+  return snapshots.map(({ name, series }) => ({
+    name,
+    added: series.map(([labels]) => labels),
+    changed: Uint32Array.from(series.keys()),
+    values: Float64Array.from(series.flatMap(([, value]) => value)),
+    exemplars: [],
+    gone: [],
+  }));
+}
+
 /** The value lines of a scrape. */
 async function lines(processes: Readonly<Record<string, readonly MetricSnapshot[]>>): Promise<string[]> {
   const snapshots = Object.entries(processes).map(([worker, metrics]) => ({ worker, metrics }));
   const { body } = await renderMetrics(DEFINITIONS, snapshots, false);
-  return body.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return body
+    .toString()
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
 test("what a dead process counted stays, what it gauged goes", () => {
   const slot = new SlotMetrics(DEFINITIONS);
-  slot.update([
-    { name: "x_total", series: [[["a"], 5]] },
-    { name: "x_in_flight", series: [[["a"], 2]] },
-    { name: "z_seconds", series: [[[], histogram(3, 0.5)]] },
-  ]);
+  slot.update(
+    told([
+      { name: "x_total", series: [[["a"], 5]] },
+      { name: "x_in_flight", series: [[["a"], 2]] },
+      { name: "z_seconds", series: [[[], histogram(3, 0.5)]] },
+    ]),
+  );
   slot.retire();
   assert.deepEqual(slot.snapshot(), [
     { name: "x_total", series: [[["a"], 5]] },
     { name: "z_seconds", series: [[[], histogram(3, 0.5)]] },
   ]);
-  slot.update([
-    {
-      name: "x_total",
-      series: [
-        [["a"], 1],
-        [["b"], 1],
-      ],
-    },
-    { name: "x_in_flight", series: [[["a"], 7]] },
-    { name: "z_seconds", series: [[[], histogram(3, 0.25)]] },
-  ]);
+  slot.update(
+    told([
+      {
+        name: "x_total",
+        series: [
+          [["a"], 1],
+          [["b"], 1],
+        ],
+      },
+      { name: "x_in_flight", series: [[["a"], 7]] },
+      { name: "z_seconds", series: [[[], histogram(3, 0.25)]] },
+    ]),
+  );
   const twice = histogram(3, 0.75);
   twice[3] = 2;
   assert.deepEqual(slot.snapshot(), [
@@ -81,15 +99,17 @@ test("what was in flight in a dead process is settled as failed", () => {
     orphans: { gauge: "x_in_flight", counter: "x_failed_total", label: "worker_died" },
     legacy: { found: "x_recovered", left: "x_spooled" },
   });
-  slot.update([
-    {
-      name: "x_in_flight",
-      series: [
-        [["a"], 3],
-        [["b"], 0],
-      ],
-    },
-  ]);
+  slot.update(
+    told([
+      {
+        name: "x_in_flight",
+        series: [
+          [["a"], 3],
+          [["b"], 0],
+        ],
+      },
+    ]),
+  );
   assert.equal(slot.retire(), 3);
   assert.equal(slot.retire(), 0);
   assert.deepEqual(slot.snapshot(), [{ name: "x_failed_total", series: [[["a", "worker_died"], 3]] }]);
@@ -104,13 +124,15 @@ test("what a dead process left in the spool is not counted again when its succes
     },
   );
   const recovered = () => slot.snapshot().find(({ name }) => name === "x_recovered")?.series;
-  slot.update([
-    { name: "x_recovered", series: [[["a"], 5]] },
-    { name: "x_spooled", series: [[["a"], 8]] },
-  ]);
+  slot.update(
+    told([
+      { name: "x_recovered", series: [[["a"], 5]] },
+      { name: "x_spooled", series: [[["a"], 8]] },
+    ]),
+  );
   slot.retire();
   assert.deepEqual(recovered(), [[["a"], -3]], "persisted 3 more than it was: until they are found, they are missing");
-  slot.update([{ name: "x_recovered", series: [[["a"], 8]] }]);
+  slot.update(told([{ name: "x_recovered", series: [[["a"], 8]] }]));
   assert.deepEqual(recovered(), [[["a"], 5]]);
 });
 
@@ -132,14 +154,14 @@ test("the ledger of a slot agrees over the deaths of its processes, and what doe
     ledger.check();
     return ledger.findings.map(({ worker, topic, equation }) => [worker, topic, equation]);
   };
-  for (const slot of slots) slot.update(snapshot(worker()));
+  for (const slot of slots) slot.update(delta(worker()));
   assert.deepEqual(check(), []);
   slots[0]!.retire();
   assert.deepEqual(check(), [], "nobody has found yet what it left in the spool");
   const next = worker();
   next.eventsRecovered.with("a").inc(4);
   next.eventsSpooled.with("a").inc(4);
-  slots[0]!.update(snapshot(next));
+  slots[0]!.update(delta(next));
   assert.deepEqual(check(), []);
   assert.deepEqual(ledger.byTopic().get("a"), {
     received: 30,
@@ -153,7 +175,7 @@ test("the ledger of a slot agrees over the deaths of its processes, and what doe
     spooled: 12,
   });
   next.eventsDeadLettered.with("a").inc(1);
-  slots[0]!.update(snapshot(next));
+  slots[0]!.update(delta(next));
   const equation = "persisted + recovered = forwarded + dead_lettered + spooled";
   const wrong = [
     ["0", "a", equation],
@@ -166,19 +188,59 @@ test("the ledger of a slot agrees over the deaths of its processes, and what doe
   assert.equal(metrics.ledgerChecks.with().value, 5);
 });
 
-test("a metric that did not change is not pushed again, a series that was removed is", () => {
+test("a series that did not change is not pushed again, and its name is pushed once", () => {
   const metrics = createMetrics();
-  const delta = new SnapshotDelta();
-  assert.equal(delta.changed(snapshot(metrics)).length, definitions(metrics).length);
-  assert.deepEqual(delta.changed(snapshot(metrics)), []);
+  const pushed = () =>
+    delta(metrics).map(({ name, added, changed, values, exemplars, gone }) => ({
+      name,
+      added,
+      changed: [...changed],
+      values: [...values],
+      exemplars,
+      gone,
+    }));
+  const nothing = { added: [], changed: [], values: [], exemplars: [], gone: [] };
+  const name = "sluice_events_received_total";
   metrics.eventsReceived.with("a").inc(2);
-  metrics.stage.with("a", "queue").observe(3);
-  assert.deepEqual(
-    delta.changed(snapshot(metrics)).map(({ name }) => name),
-    ["sluice_events_received_total", "sluice_stage_seconds"],
-  );
+  metrics.eventsReceived.with("b").inc(3);
+  assert.deepEqual(pushed(), [{ ...nothing, name, added: [["a"], ["b"]], changed: [0, 1], values: [2, 3] }]);
+  assert.deepEqual(pushed(), []);
+  metrics.eventsReceived.with("b").inc(2);
+  assert.deepEqual(pushed(), [{ ...nothing, name, changed: [1], values: [5] }]);
   metrics.eventsReceived.remove("a");
-  assert.deepEqual(delta.changed(snapshot(metrics)), [{ name: "sluice_events_received_total", series: [] }]);
+  metrics.eventsReceived.remove("never there");
+  metrics.eventsReceived.with("a").inc(1);
+  assert.deepEqual(pushed(), [{ ...nothing, name, added: [["a"]], changed: [2], values: [1], gone: [0] }]);
+  metrics.eventsReceived.with("c");
+  metrics.eventsReceived.remove("c");
+  assert.deepEqual(pushed(), [], "it came and went");
+  metrics.stage.with("a", "queue").observe(3, { traceId: "t", spanId: "s" });
+  const [stage] = pushed();
+  assert.equal(stage?.values.length, TIME_BUCKETS.length + 2);
+  assert.deepEqual(
+    stage?.exemplars.map(([series, of]) => [series, of.map(({ bucket, value, traceId }) => [bucket, value, traceId])]),
+    [[0, [[5, 0.003, "t"]]]],
+  );
+});
+
+test("what is pushed bit by bit adds up to what is there", () => {
+  const metrics = createMetrics();
+  const slot = new SlotMetrics(scrapeDefinitions());
+  const push = () => slot.update(structuredClone(delta(metrics)));
+  const has = (name: string) => slot.living(name)?.series ?? [];
+  metrics.eventsInFlight.with("a").inc(2);
+  metrics.eventsInFlight.with("b").inc(3);
+  push();
+  metrics.eventsInFlight.with("a").dec(2);
+  push();
+  assert.deepEqual(has("sluice_events_in_flight"), metrics.eventsInFlight.snapshot().series);
+  const before = slot.living("sluice_events_in_flight");
+  metrics.eventsReceived.with("c").inc();
+  push();
+  assert.equal(slot.living("sluice_events_in_flight"), before, "what did not change is the same object");
+  metrics.eventsInFlight.remove("a");
+  push();
+  assert.deepEqual(has("sluice_events_in_flight"), [[["b"], 3]]);
 });
 
 test("a metric per worker keeps its workers apart, the others are added up", async () => {
@@ -221,7 +283,13 @@ test("OpenMetrics names a counter without its suffix and ends with EOF", async (
   const metrics: MetricSnapshot[] = [{ name: "y_total", series: [[[], 3]] }];
   const { contentType, body } = await renderMetrics(DEFINITIONS, [{ worker: "0", metrics }], true);
   assert.match(contentType, /^application\/openmetrics-text; version=1\.0\.0/);
-  assert.deepEqual(body.split("\n"), ["# HELP y about y_total", "# TYPE y counter", "y_total 3", "# EOF", ""]);
+  assert.deepEqual(body.toString().split("\n"), [
+    "# HELP y about y_total",
+    "# TYPE y counter",
+    "y_total 3",
+    "# EOF",
+    "",
+  ]);
 });
 
 test("no two metrics have one name, and every name is legal", () => {
@@ -248,20 +316,25 @@ test("a process tells its CPU, memory, garbage collections and event loop", asyn
   await new Promise((resolve) => {
     setTimeout(resolve, 20);
   });
-  const told = new Map(metrics.snapshot().map(({ name, series }) => [name, series]));
+  const read = new Map(
+    metrics
+      .read()
+      .snapshot()
+      .map(({ name, series }) => [name, series]),
+  );
   metrics.stop();
   assert.deepEqual(
-    [...told.keys()],
+    [...read.keys()],
     processDefinitions().map(({ name }) => name),
   );
   const value = (name: string, ...labels: string[]) =>
-    Number(told.get(name)?.find(([of]) => of.join() === labels.join())?.[1]);
+    Number(read.get(name)?.find(([of]) => of.join() === labels.join())?.[1]);
   assert.ok(value("process_cpu_seconds_total") > 0.05);
   assert.ok(value("process_resident_memory_bytes") > 10e6);
   const own = value("sluice_process_own_memory_bytes");
   assert.ok(own > 5e6 && own < value("process_resident_memory_bytes"), "without the files that are mapped");
   assert.ok(value("sluice_event_loop_delay_seconds", "100") >= 0.059);
   assert.ok(value("sluice_event_loop_delay_seconds", "50") <= value("sluice_event_loop_delay_seconds", "100"));
-  const minor = told.get("nodejs_gc_duration_seconds")?.find(([of]) => of[0] === "minor")?.[1];
+  const minor = read.get("nodejs_gc_duration_seconds")?.find(([of]) => of[0] === "minor")?.[1];
   assert.ok(Array.isArray(minor) && minor.slice(0, -1).reduce((sum, count) => sum + count, 0) > 0);
 });

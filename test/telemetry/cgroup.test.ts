@@ -80,3 +80,12 @@ test("the host's memory is read in bytes", () => {
   const meminfo = "MemTotal:       24684844 kB\nMemFree:        1000 kB\n";
   assert.equal(hostMemoryBytes(files({ "/proc/meminfo": meminfo })), 24_684_844 * 1024);
 });
+
+test("the memory that the group takes is a metric, in both versions", () => {
+  const of = (content: Record<string, string>) => new Cgroup(files(content)).memoryBytes();
+  assert.equal(of({ "/proc/self/cgroup": "0::/a\n", "/sys/fs/cgroup/a/memory.current": "4096\n" }), 4_096);
+  assert.equal(of({ "/proc/self/cgroup": "0::/a\n", "/sys/fs/cgroup/memory.current": "8192\n" }), 8_192);
+  const v1 = { "/proc/self/cgroup": "4:memory:/b\n", "/sys/fs/cgroup/memory/b/memory.usage_in_bytes": "12288\n" };
+  assert.equal(of(v1), 12_288);
+  assert.equal(of({}), undefined);
+});

@@ -64,7 +64,7 @@ for (const client of ["direct", "kafkajs"]) {
       assert.deepEqual([request.traceId, request.parentSpanId], [traceId, spanId]);
       assert.deepEqual([produce.traceId, produce.parentSpanId], [traceId, request.spanId]);
       assert.equal(produce.attributes["messaging.kafka.offset"], 0);
-      assert.equal(produce.attributes["server.address"], client === "direct" ? "127.0.0.1" : undefined);
+      assert.equal(`${produce.attributes["server.address"]}:${produce.attributes["server.port"]}`, kafka.bootstrap);
       const joined = byName.get("process joins")!;
       assert.deepEqual([joined.traceId, joined.parentSpanId], [traceId, request.spanId]);
       const own = byName.get("process own")!;

@@ -7,6 +7,7 @@ import type { CloseReason, Direction, Http2Observer } from "../../http2/observer
 import type { TimeHistogram } from "../../telemetry/histograms.ts";
 import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import { CallerConnections } from "./caller-connections.ts";
 import type { Notices } from "./notices.ts";
 
 /** Reasons that clients can bring about, as labels; what comes after that many is `other`. */
@@ -33,6 +34,7 @@ const HANDSHAKE_HINTS: Readonly<Record<string, string>> = {
 export class TransportObserver implements Http2Observer {
   readonly #metrics: Metrics;
   readonly #notices: Notices;
+  readonly #callers: CallerConnections;
   readonly #connections: Gauge;
   readonly #connectionsOpened: Counter;
   readonly #connectionAge: TimeHistogram;
@@ -46,6 +48,7 @@ export class TransportObserver implements Http2Observer {
   constructor(metrics: Metrics, notices: Notices) {
     this.#metrics = metrics;
     this.#notices = notices;
+    this.#callers = new CallerConnections(metrics);
     this.#connections = metrics.grpcConnections.with();
     this.#connectionsOpened = metrics.grpcConnectionsOpened.with();
     this.#connectionAge = metrics.grpcConnectionAge.with();
@@ -56,12 +59,14 @@ export class TransportObserver implements Http2Observer {
     this.#stalls = metrics.grpcWindowStalls.with();
   }
 
-  connectionOpened(): void {
+  connectionOpened(peer: string): void {
+    this.#callers.opened(peer);
     this.#connections.inc();
     this.#connectionsOpened.inc();
   }
 
-  connectionClosed(reason: CloseReason, ageMs: number): void {
+  connectionClosed(reason: CloseReason, ageMs: number, peer: string): void {
+    this.#callers.closed(peer);
     this.#connections.dec();
     this.#metrics.grpcConnectionsClosed.with(reason).inc();
     this.#connectionAge.observe(ageMs);

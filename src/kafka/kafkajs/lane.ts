@@ -20,8 +20,6 @@ const BACKOFF_MS_MAX = 1_000;
 const CORRUPT_TRIES_MAX = 3;
 /** How long batches wait for a topic or partition that is gone; it may be about to be created again. */
 const GONE_TIMEOUT_MS = 15_000;
-/** Errors come from kafkajs without the broker's name. */
-const UNNAMED_BROKER = "unknown";
 
 /** A batch, or the part of one that is still to be stored. */
 interface Part {
@@ -45,6 +43,8 @@ export interface LaneDependencies {
   readonly clock: Clock;
   readonly random: () => number;
   readonly send: Send;
+  /** Of a partition; its broker's address. */
+  readonly leaderOf: (topic: string, partition: number) => string;
   /** The topic does not take what it was thought to take, or is gone. */
   readonly topicSuspect: (topic: string) => void;
   readonly onIdle: () => void;
@@ -58,7 +58,6 @@ export class Lane {
   readonly #dependencies: LaneDependencies;
   readonly #queuedEvents: Gauge;
   readonly #queuedBytes: Gauge;
-  readonly #inFlight: Gauge;
   #queue: Part[] = [];
   #running = false;
   #failuresInRow = 0;
@@ -73,7 +72,6 @@ export class Lane {
     this.#dependencies = dependencies;
     this.#queuedEvents = dependencies.metrics.kafkaQueuedEvents.with();
     this.#queuedBytes = dependencies.metrics.kafkaQueuedBytes.with();
-    this.#inFlight = dependencies.metrics.kafkaInFlight.with(UNNAMED_BROKER);
   }
 
   get idle(): boolean {
@@ -119,6 +117,11 @@ export class Lane {
     this.#dependencies.onIdle();
   }
 
+  /** kafkajs does not say whom it has asked: it was the leader, as far as that is known. */
+  get #broker(): string {
+    return this.#dependencies.leaderOf(this.topic, this.partition);
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     // Nothing is settled from within `send`.
@@ -129,9 +132,11 @@ export class Lane {
   }
 
   async #store(part: Part): Promise<void> {
-    const { send, clock } = this.#dependencies;
+    const { send, clock, metrics } = this.#dependencies;
     part.batch.sentAtMs ??= clock.monotonic();
-    this.#inFlight.inc();
+    part.batch.sentTo = this.#broker;
+    const inFlight = metrics.kafkaInFlight.with(this.#broker);
+    inFlight.inc();
     this.#sending = true;
     let outcome: number | Failure | IngestError;
     try {
@@ -141,7 +146,7 @@ export class Lane {
       else if (thrown instanceof UnansweredError) outcome = unanswered(thrown);
       else outcome = failureOf(thrown);
     }
-    this.#inFlight.dec();
+    inFlight.dec();
     this.#sending = false;
     // It was given up meanwhile.
     if (this.#queue[0] !== part) return;
@@ -164,7 +169,7 @@ export class Lane {
     const { action, errorCode, message } = failure;
     const label = { topic: this.topic, partition: this.partition, ...part.batch.trace };
     log.debug({ ...label, reason: message }, "produce failed");
-    if (errorCode !== undefined) metrics.kafkaErrors.with(UNNAMED_BROKER, errorName(errorCode)).inc();
+    if (errorCode !== undefined) metrics.kafkaErrors.with(this.#broker, errorName(errorCode)).inc();
     switch (action) {
       case "split":
         topicSuspect(this.topic);
@@ -220,7 +225,7 @@ export class Lane {
       return;
     }
     this.#retries += 1;
-    metrics.kafkaRetries.with(UNNAMED_BROKER).inc();
+    metrics.kafkaRetries.with(this.#broker).inc();
     if (failure.maybeStored) metrics.kafkaPossibleDuplicates.with().inc();
     await this.#backOff();
   }

@@ -18,6 +18,8 @@ const LOOKUP_RETRY_MS_MAX = 1_000;
 /** Between two looks at topics that somebody finds suspect. */
 const SUSPECT_INTERVAL_MS = 1_000;
 const TOPIC_RESOURCE = 2;
+/** The `broker` of metrics while its address is not known. */
+const UNNAMED_BROKER = "unknown";
 
 export interface TopicsDependencies {
   readonly log: Logger;
@@ -32,6 +34,8 @@ export class Topics {
   readonly #options: KafkaOptions;
   readonly #topics = new Map<string, TopicInfo>();
   readonly #leaders = new Map<string, number>();
+  /** `host:port` by node id. */
+  readonly #brokers = new Map<number, string>();
   readonly #suspects = new Set<string>();
   #client: Client | undefined;
   #admin: Promise<Admin> | undefined;
@@ -123,6 +127,12 @@ export class Topics {
     this.#drop();
   }
 
+  /** The address of the broker that led the partition when it was looked at last. */
+  leaderOf(topic: string, partition: number): string {
+    const leader = this.#leaders.get(`${topic}/${partition}`);
+    return (leader === undefined ? undefined : this.#brokers.get(leader)) ?? UNNAMED_BROKER;
+  }
+
   async #look(): Promise<void> {
     const names = [...this.#suspects];
     this.#suspects.clear();
@@ -146,6 +156,7 @@ export class Topics {
     const partitions = topics.find((topic) => topic.name === name)?.partitions ?? [];
     if (partitions.length === 0) throw lookupError(name, ErrorCode.LEADER_NOT_AVAILABLE);
     for (const { partitionId, leader } of partitions) this.#sawLeader(`${name}/${partitionId}`, leader);
+    if (partitions.some(({ leader }) => leader >= 0 && !this.#brokers.has(leader))) await this.#nameBrokers(admin);
     const limits = limitsOf(await this.#configs(admin, name));
     const info = topicInfo(this.#topics.get(name), name, partitions.length, limits);
     this.#topics.set(name, info);
@@ -177,6 +188,16 @@ export class Topics {
       return undefined;
     } catch (thrown) {
       return IngestError.from(thrown);
+    }
+  }
+
+  /** For metrics alone: without names they are told as one. */
+  async #nameBrokers(admin: Admin): Promise<void> {
+    try {
+      const { brokers } = await admin.describeCluster();
+      for (const { nodeId, host, port } of brokers) this.#brokers.set(nodeId, `${host}:${port}`);
+    } catch (thrown) {
+      this.#dependencies.log.debug({ reason: String(thrown) }, "kafkajs does not tell the brokers' addresses");
     }
   }
 

@@ -58,9 +58,10 @@ test("an attack is counted by its kind, and logged with the peer", () => {
 test("what opens and closes is counted", () => {
   const metrics = createMetrics();
   const observer = new TransportObserver(metrics, new Notices(new Log().logger, new FakeClock()));
-  observer.connectionOpened();
-  observer.connectionOpened();
-  observer.connectionClosed("age", 2_000);
+  observer.connectionOpened("10.0.0.1:5000");
+  observer.connectionOpened("10.0.0.1:5001");
+  observer.connectionClosed("age", 2_000, "10.0.0.1:5000");
+  assert.equal(metrics.grpcCallerConnections.with("10.0.0.1").value, 1);
   observer.streamOpened();
   observer.streamOpened();
   observer.streamClosed(5);
