@@ -154,35 +154,49 @@ test("a recorded request has a span, one for each of its stages, and its context
   ]);
 });
 
-test("a client's context decides what is recorded, and records carry it on", async () => {
+test("the stages' histograms lead to the trace of what they saw last", async () => {
   await using world = await start({ TRACE_SAMPLE_RATIO: "1" });
-  await world.publish({ topic: "t", events: [{ value: "no" }] }, { traceparent: NOT_SAMPLED, tracestate: "v=1,w=2" });
-  await world.publish({ topic: "t", events: [{ value: "yes" }] }, { traceparent: SAMPLED, tracestate: "v=1" });
-  await world.publish(
-    { topic: "t", events: [{ value: "long" }] },
-    { traceparent: SAMPLED, tracestate: "uvw".replaceAll(/./g, (key) => `${key}=${"x".repeat(200)},`) },
-  );
-  await world.publish({ topic: "t", events: [{ value: "broken" }] }, { traceparent: "00-zz-zz-01" });
-  const spans = (await world.drain()).filter(({ name }) => name === UNARY);
+  await world.publish({ topic: "t", events: [{ value: "a" }] });
+  const request = only(await world.drain(), UNARY);
+  const stages = ["admit", "queue", "produce", "acknowledge"];
+  const exemplars = stages.map((stage) => world.service.metrics.stage.with("t", stage).exemplars());
   assert.deepEqual(
-    spans.map(({ traceId, parentSpanId, traceState }) => [traceId === TRACE_ID, parentSpanId, traceState]),
-    [
-      [true, SPAN_ID, "v=1"],
-      [true, SPAN_ID, ""],
-      [false, "", ""],
-    ],
+    exemplars.map((each) => each?.map(({ traceId, spanId }) => [traceId, spanId])),
+    stages.map(() => [[request.traceId, request.spanId]]),
   );
-  const own = spans.map(({ traceId, spanId }) => ["traceparent", `00-${traceId}-${spanId}-01`]);
-  assert.deepEqual(world.records("t").map(headersOf), [
-    [
-      ["traceparent", NOT_SAMPLED],
-      ["tracestate", "v=1,w=2"],
-    ],
-    [own[0], ["tracestate", "v=1"]],
-    [own[1]],
-    [own[2]],
-  ]);
 });
+
+for (const server of ["native", "grpc-js"]) {
+  test(`a client's context decides what is recorded, and records carry it on, with GRPC_SERVER=${server}`, async () => {
+    await using world = await start({ TRACE_SAMPLE_RATIO: "1", GRPC_SERVER: server });
+    await world.publish({ topic: "t", events: [{ value: "no" }] }, { traceparent: NOT_SAMPLED, tracestate: "v=1,w=2" });
+    await world.publish({ topic: "t", events: [{ value: "yes" }] }, { traceparent: SAMPLED, tracestate: "v=1" });
+    await world.publish(
+      { topic: "t", events: [{ value: "long" }] },
+      { traceparent: SAMPLED, tracestate: "uvw".replaceAll(/./g, (key) => `${key}=${"x".repeat(200)},`) },
+    );
+    await world.publish({ topic: "t", events: [{ value: "broken" }] }, { traceparent: "00-zz-zz-01" });
+    const spans = (await world.drain()).filter(({ name }) => name === UNARY);
+    assert.deepEqual(
+      spans.map(({ traceId, parentSpanId, traceState }) => [traceId === TRACE_ID, parentSpanId, traceState]),
+      [
+        [true, SPAN_ID, "v=1"],
+        [true, SPAN_ID, ""],
+        [false, "", ""],
+      ],
+    );
+    const own = spans.map(({ traceId, spanId }) => ["traceparent", `00-${traceId}-${spanId}-01`]);
+    assert.deepEqual(world.records("t").map(headersOf), [
+      [
+        ["traceparent", NOT_SAMPLED],
+        ["tracestate", "v=1,w=2"],
+      ],
+      [own[0], ["tracestate", "v=1"]],
+      [own[1]],
+      [own[2]],
+    ]);
+  });
+}
 
 test("a request that is not recorded and brought no context adds nothing to its records", async () => {
   await using world = await start();
