@@ -83,7 +83,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     profileBytesMax: 64 * 1024 ** 2,
     tracing: "none",
     traceSampleRatio: 0.01,
-    traceSampleRateMax: 100,
+    traceSampleRateMax: 50,
     otelExporterOtlpEndpoint: "http://localhost:4318",
     otelExporterOtlpTracesEndpoint: undefined,
     otelExporterOtlpHeaders: undefined,

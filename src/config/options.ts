@@ -387,7 +387,7 @@ export const OPTIONS = {
   traceSampleRateMax: option(
     "TRACE_SAMPLE_RATE_MAX",
     integer(1, 1_000_000),
-    "100",
+    "50",
     "How many of them a worker records a second at most, so that what traces cost has a bound under any load.",
   ),
   otelExporterOtlpEndpoint: option(

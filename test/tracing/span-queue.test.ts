@@ -8,7 +8,7 @@ import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
-import { FinishedSpan } from "../../src/tracing/span.ts";
+import { FinishedSpan, type SpanFields } from "../../src/tracing/span.ts";
 import { SpanQueue } from "../../src/tracing/span-queue.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -35,7 +35,7 @@ class FakeExporter implements SpanExporter {
 function span(): ReadableSpan {
   const context = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 1 };
   const status = { code: SpanStatusCode.UNSET };
-  const times = { startTime: [0, 0], endTime: [0, 0] } as { startTime: [number, number]; endTime: [number, number] };
+  const times: Pick<SpanFields, "startTime" | "endTime"> = { startTime: [0, 0], endTime: [0, 0] };
   const fields = { name: "s", kind: SpanKind.INTERNAL, context, parent: undefined, attributes: {}, status, ...times };
   return new FinishedSpan(fields, emptyResource(), { name: "test" });
 }
