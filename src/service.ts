@@ -81,6 +81,7 @@ export interface Environment {
     log: Logger,
     metrics: Metrics,
     config: Config,
+    attribution?: Attribution,
   ) => GrpcServer | Promise<GrpcServer>;
 }
 
@@ -101,9 +102,9 @@ export const realEnvironment: Environment = {
   random: Math.random,
   dial: undefined,
   // grpc-js is loaded only where it is asked for, as Kafka's clients are.
-  createServer: async (methods, log, metrics, config) =>
+  createServer: async (methods, log, metrics, config, attribution) =>
     config.grpcServer === "native"
-      ? new NativeServer({ log, metrics, clock: systemClock }, methods, nativeOptions(config))
+      ? new NativeServer({ log, metrics, clock: systemClock, attribution }, methods, nativeOptions(config))
       : new (await import("./grpc/grpc-js.ts")).GrpcJsServer(log, metrics, methods, grpcJsOptions(config)),
 };
 
@@ -158,7 +159,7 @@ class WorkerService implements Service {
     this.metrics = createMetrics({ topicsMax: config.metricsTopicsMax, callersMax: config.metricsCallersMax });
     this.#callers = new Callers(this.metrics);
     const { clock, fs } = environment;
-    this.#spoolDependencies = { log, metrics: this.metrics, clock, fs };
+    this.#spoolDependencies = { log, metrics: this.metrics, clock, fs, attribution };
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -213,7 +214,7 @@ class WorkerService implements Service {
     const services = [EventIngestService, HealthService, ServerReflection];
     const reflection = new Reflection(services, [file_google_rpc_error_details]);
     const methods = [...this.#eventIngest.methods, ...this.#healthService.methods, ...reflection.methods];
-    const server = await createServer(methods, this.#log, this.metrics, this.#config);
+    const server = await createServer(methods, this.#log, this.metrics, this.#config, this.#attribution);
     await this.#startComponent(server);
     this.#server = server;
     this.#healthService.setServing(true);

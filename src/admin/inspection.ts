@@ -5,7 +5,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ThreadUsage } from "../profiling/threads.ts";
-import type { EventLoopSecond } from "../telemetry/event-loop.ts";
+import { EVENT_LOOP_BOUNDS_MS, type EventLoopSecond } from "../telemetry/event-loop.ts";
 import { BadParameter, Parameters, type Query } from "./parameters.ts";
 import type { AdminState, Observations, Observed } from "./state.ts";
 
@@ -35,11 +35,14 @@ function threadTable(threads: readonly ThreadUsage[]): string {
 
 function eventLoopTable(seconds: readonly EventLoopSecond[]): string {
   const ms = (value: number) => (value * 1000).toFixed(2);
-  const head = ["until", "turns", "mean ms", "p50 ms", "p90 ms", "p99 ms", "max ms"];
+  const bounds = [...EVENT_LOOP_BOUNDS_MS.map((bound) => `≤${bound}`), `>${EVENT_LOOP_BOUNDS_MS.at(-1)}`];
+  const head = ["until", "turns", "mean ms", "p50 ms", "p90 ms", "p99 ms", "max ms", ...bounds];
   const rows = seconds.map((second) => [
     new Date(second.atMs).toISOString(),
     String(second.turns),
     ...[second.mean, second.p50, second.p90, second.p99, second.max].map(ms),
+    // Most of them are empty: what is not is found at a glance.
+    ...second.buckets.map((turns) => (turns === 0 ? "." : String(turns))),
   ]);
   return table([head, ...rows]);
 }

@@ -94,13 +94,13 @@ class Captures {
     if (ago !== undefined && past === undefined)
       throw new BadParameter("ago: says when a window of the past ended; give past, too");
     const view = readView(parameters);
-    const profile = await this.#run(reply, async () => {
+    const profile = await this.#run(reply, async (signal) => {
       const wanted: CaptureRequest =
         past === undefined ? { kind: "cpu", seconds, worker } : { kind: "cpu", past, ago: ago ?? 0, worker };
-      const later = await this.#state.profile(wanted);
+      const later = await this.#state.profile(wanted, signal);
       if (base === undefined) return later;
       const before = { kind: "cpu", past: past ?? seconds, ago: (ago ?? 0) + base, worker } as const;
-      const earlier = await this.#state.profile(before);
+      const earlier = await this.#state.profile(before, signal);
       return difference(later, earlier, scaleTo(later, earlier));
     });
     await sendProfile(request, reply, profile, view, "profile");
@@ -116,35 +116,37 @@ class Captures {
     const base = parameters.integer("base", 1, PAST_MAX);
     const view = readView(parameters);
     if (parameters.oneOf("gc", ["0", "1"]) === "1") throw new NotOffered(GC_REASON);
-    const profile = await this.#run(reply, async () => {
+    const profile = await this.#run(reply, async (signal) => {
+      const heapOf = (of: { readonly ago?: number } = {}) =>
+        this.#state.profile({ kind: "heap", worker, ...of }, signal);
       if (seconds !== undefined) {
-        const earlier = await this.#state.profile({ kind: "heap", worker });
+        const earlier = await heapOf();
         // Nobody waits for an answer when the port closes.
-        await setTimeout(seconds * 1000, undefined, { ref: false });
-        return difference(await this.#state.profile({ kind: "heap", worker }), earlier);
+        await setTimeout(seconds * 1000, undefined, { ref: false, signal });
+        return difference(await heapOf(), earlier);
       }
-      const later = await this.#state.profile({ kind: "heap", ago, worker });
+      const later = await heapOf({ ago });
       if (base === undefined) return later;
-      return difference(later, await this.#state.profile({ kind: "heap", ago: ago + base, worker }));
+      return difference(later, await heapOf({ ago: ago + base }));
     });
     await sendProfile(request, reply, profile, view, "heap");
   }
 
-  async #run(reply: FastifyReply, take: () => Promise<Profile>): Promise<Profile> {
+  /** @param take ends when its signal is aborted, because nobody waits for it any more. */
+  async #run(reply: FastifyReply, take: (signal: AbortSignal) => Promise<Profile>): Promise<Profile> {
     if (this.#running >= CAPTURES_MAX)
       throw new TooMany(`${CAPTURES_MAX} profiles are being taken; try again when one has ended`);
     this.#running += 1;
-    let ended = false;
-    const end = () => {
-      if (!ended) this.#running -= 1;
-      ended = true;
+    const client = new AbortController();
+    const onClose = () => {
+      client.abort(new CaptureError("whoever asked for it hung up"));
     };
-    // Of a client that hung up; what it asked for costs next to nothing until its end.
-    reply.raw.once("close", end);
+    reply.raw.once("close", onClose);
     try {
-      return await take();
+      return await take(client.signal);
     } finally {
-      end();
+      reply.raw.off("close", onClose);
+      this.#running -= 1;
     }
   }
 }

@@ -77,7 +77,7 @@ export interface AdminState extends IncidentState {
   /** Every process that can be profiled, by its `worker` label. */
   readonly profiled: readonly string[];
   /** @throws CaptureError if there is nothing of any process. */
-  profile(request: CaptureRequest): Promise<Profile>;
+  profile(request: CaptureRequest, signal: AbortSignal): Promise<Profile>;
   /** What the service was started with, without secrets. */
   readonly commandLine: readonly string[];
   /** Asks every process, and waits no longer than a few seconds for it. */

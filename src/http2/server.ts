@@ -13,7 +13,7 @@ import { NO_ALPN } from "./preface.ts";
 import type { RequestHandler } from "./request.ts";
 import { moveToSharedBuffer } from "./shared-buffer-transport.ts";
 import { peerOf, StreamTransport } from "./stream-transport.ts";
-import { Turn } from "./turn.ts";
+import { type Around, Turn } from "./turn.ts";
 
 /** How often connections are looked after. */
 const SWEEP_MS = 1_000;
@@ -28,6 +28,8 @@ export interface Http2Dependencies {
   readonly handler: RequestHandler;
   readonly observer: Http2Observer;
   readonly clock: Clock;
+  /** Does what connections write at the end of a turn. */
+  readonly aroundWrites?: Around;
 }
 
 export interface Http2ServerOptions extends Http2Options {
@@ -52,7 +54,7 @@ export class Http2Server {
   #draining = false;
   #onEmpty: (() => void) | undefined;
 
-  constructor({ handler, observer, clock }: Http2Dependencies, options: Http2ServerOptions) {
+  constructor({ handler, observer, clock, aroundWrites }: Http2Dependencies, options: Http2ServerOptions) {
     this.#options = options;
     this.#observer = observer;
     this.#clock = clock;
@@ -63,7 +65,7 @@ export class Http2Server {
       random: Math.random,
       options,
       pages: this.pages,
-      turn: new Turn(clock),
+      turn: new Turn(clock, aroundWrites),
       closed: (connection) => this.#closed(connection),
     };
     this.#server = options.tls === undefined ? this.#plaintextServer() : this.#tlsServer(options.tls);

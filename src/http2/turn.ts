@@ -9,13 +9,18 @@ export interface EndOfTurn {
   endTurn(): void;
 }
 
+/** Does the work; for whoever wants to know what it costs. */
+export type Around = (work: () => void) => void;
+
 export class Turn {
   readonly #clock: Clock;
+  readonly #around: Around;
   #waiting: EndOfTurn[] = [];
   #spare: EndOfTurn[] = [];
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, around: Around = (work) => work()) {
     this.#clock = clock;
+    this.#around = around;
   }
 
   /** Calls `endTurn` at the end of this turn. Call it once per turn. */
@@ -27,7 +32,11 @@ export class Turn {
     const waiting = this.#waiting;
     this.#waiting = this.#spare;
     this.#spare = waiting;
-    for (const who of waiting) who.endTurn();
+    this.#around(this.#end);
     waiting.length = 0;
+  };
+
+  readonly #end = (): void => {
+    for (const who of this.#spare) who.endTurn();
   };
 }

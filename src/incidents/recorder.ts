@@ -13,20 +13,10 @@ import type { Clock } from "../clock.ts";
 import { TRIGGER_KINDS } from "../config/triggers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Bundle } from "./bundle.ts";
+import { type Attachment, HEAP, PROFILE_AFTER, PROFILE_BEFORE, PROFILE_STUCK } from "./files.ts";
 import { ALL_PROCESSES, type Cause, type Incident, type IncidentKind } from "./incident.ts";
-import {
-  AFTERWARDS,
-  AT_ONCE,
-  type Attachment,
-  HEAP,
-  type IncidentSources,
-  OF_A_PAST_RUN,
-  type Part,
-  PROFILE_AFTER,
-  PROFILE_BEFORE,
-  PROFILE_STUCK,
-  type Scene,
-} from "./sources.ts";
+import { AFTERWARDS, AT_ONCE, OF_A_PAST_RUN, type Part, type Scene } from "./parts.ts";
+import type { IncidentSources } from "./sources.ts";
 import type { IncidentStore } from "./store.ts";
 
 /** How far back the profile and the history before an incident reach. */
@@ -112,14 +102,21 @@ export class IncidentRecorder {
     });
   }
 
-  /** Completes what an earlier run began and died over. */
-  async completeInterrupted(): Promise<void> {
+  /**
+   * Completes what an earlier run began and died over.
+   * @param left what is there of an incident's run; what the bundle has already stays as it is.
+   */
+  async completeInterrupted(left: (cause: Cause) => readonly Attachment[] = () => []): Promise<void> {
     for (const bundle of this.#store.interrupted()) {
       if ([...this.#recordings.values()].some((recording) => recording.bundle === bundle)) continue;
       const { kind, worker, atMs, why } = bundle.incident;
       const cause = { kind, worker: worker === ALL_PROCESSES ? undefined : worker, atMs, why };
       try {
         await bundle.problem("its recorder died; what was left on disk was added at the next start");
+        await this.#attach(
+          bundle,
+          left(cause).filter(({ name }) => !hasFile(bundle.incident, name)),
+        );
         await this.#take(bundle, cause, OF_A_PAST_RUN, true);
         await this.#complete(bundle);
       } catch (error) {

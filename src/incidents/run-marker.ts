@@ -16,6 +16,10 @@ export interface Run {
   readonly pid: number;
   readonly startedAtMs: number;
   readonly version: string;
+  /** As a bundle has them; unknown of a run that did not tell. */
+  readonly versions?: unknown;
+  /** The same, without secrets. */
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 export interface PastRun extends Run {
@@ -50,7 +54,7 @@ export class RunMarker {
       const run = JSON.parse(await readFile(this.#path, "utf8")) as Partial<Run>;
       const { mtimeMs } = await stat(this.#path);
       const { pid = 0, startedAtMs = mtimeMs, version = "unknown" } = run;
-      return { pid, startedAtMs, version, lastSeenMs: Math.round(mtimeMs) };
+      return { ...run, pid, startedAtMs, version, lastSeenMs: Math.round(mtimeMs) };
     } catch {
       return undefined;
     }

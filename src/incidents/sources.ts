@@ -1,8 +1,6 @@
 // Where the recorder gets what a bundle holds, as callbacks: it knows nothing of processes, profilers and disks.
 
-import type { Content } from "./bundle.ts";
 import type { Question } from "../supervisor/inspection.ts";
-import type { Cause, IncidentKind } from "./incident.ts";
 
 /** Each rejects with a sentence if it cannot; then the bundle tells so and goes without. */
 export interface IncidentSources {
@@ -26,96 +24,3 @@ export interface IncidentSources {
   /** Without secrets. */
   config(): Readonly<Record<string, unknown>>;
 }
-
-/** A file that came with the cause: what a dying process left. */
-export interface Attachment {
-  readonly name: string;
-  readonly content: Content;
-}
-
-/** How the recorder looks at an incident. */
-export interface Scene {
-  readonly cause: Cause;
-  readonly sources: IncidentSources;
-  /** The windows of the profiles: from `beforeMs` to the cause, and from there to `afterMs`; since the epoch. */
-  readonly beforeMs: number;
-  readonly afterMs: number;
-}
-
-export interface Part {
-  readonly name: string;
-  readonly take: (scene: Scene) => Promise<Content | undefined>;
-}
-
-const json = (value: unknown): string => `${JSON.stringify(value, undefined, 1)}\n`;
-
-const inspected = (name: string, question: Question): Part => ({
-  name,
-  take: async ({ sources }) => json(await sources.inspect(question)),
-});
-
-const history: Part = {
-  name: "history.json",
-  take: async ({ sources, beforeMs, afterMs }) => json(await sources.history(beforeMs, afterMs)),
-};
-
-const log: Part = {
-  name: "log.ndjson",
-  take: async ({ sources, afterMs }) => {
-    const lines = sources.logLines(afterMs);
-    return lines.length === 0 ? undefined : lines.map((line) => `${line}\n`).join("");
-  },
-};
-
-/** The heap of the process that is told of, or of all; of one that ran out of memory, as it was at its limit. */
-export const HEAP = "heap.pb.gz";
-
-/** The process is gone: what runs in its place now has another heap. */
-const ENDED: ReadonlySet<IncidentKind> = new Set<IncidentKind>([
-  "crash",
-  "fatal_signal",
-  "out_of_memory",
-  "supervisor_died",
-]);
-
-const heap: Part = {
-  name: HEAP,
-  take: ({ sources, cause: { kind, worker, atMs } }) =>
-    ENDED.has(kind) ? sources.pastHeapProfile(worker, atMs) : sources.heapProfile(worker),
-};
-
-export const PROFILE_BEFORE = "profile-before.pb.gz";
-/** What a thread that never came back was seen doing. */
-export const PROFILE_STUCK = "profile-stuck.pb.gz";
-export const STACK = "stack.txt";
-export const PROFILE_AFTER = "profile-after.pb.gz";
-
-const profileBefore: Part = {
-  name: PROFILE_BEFORE,
-  take: ({ sources, cause, beforeMs }) => sources.cpuProfile(beforeMs, cause.atMs),
-};
-
-const profileAfter: Part = {
-  name: PROFILE_AFTER,
-  take: ({ sources, cause, afterMs }) => sources.cpuProfile(cause.atMs, afterMs),
-};
-
-/** What is taken at once: first what passes soonest. */
-export const AT_ONCE: readonly Part[] = [
-  log,
-  history,
-  inspected("threads.json", "threads"),
-  inspected("eventloop.json", "eventloop"),
-  inspected("state.json", "state"),
-  { name: "ledger.json", take: async ({ sources }) => json(sources.ledger()) },
-  { name: "versions.json", take: async ({ sources }) => json(sources.versions()) },
-  { name: "config.json", take: async ({ sources }) => json(sources.config()) },
-  heap,
-  profileBefore,
-];
-
-/** What is taken when the time after the cause is over; history and log lines again, with that time in them. */
-export const AFTERWARDS: readonly Part[] = [profileAfter, history, log];
-
-/** What can be had of a run that is over: what it left on disk. */
-export const OF_A_PAST_RUN: readonly Part[] = [history, log, heap, profileBefore, profileAfter];

@@ -7,7 +7,7 @@ import { gzip } from "node:zlib";
 import { stuckProfile, stuckText } from "../profiling/stuck-profile.ts";
 import { isStuckReport, STUCK_FILE_PREFIX, type StuckReport } from "../profiling/stuck-report.ts";
 import type { Cause } from "./incident.ts";
-import { type Attachment, PROFILE_STUCK, STACK } from "./sources.ts";
+import { type Attachment, PROFILE_STUCK, STACK } from "./files.ts";
 
 const gzipAsync = promisify(gzip);
 

@@ -12,9 +12,12 @@
 //
 // Invariant: all of it is measured on the clock that never goes back. Wall time is only told; whoever sets it blinds nobody.
 
-import type { TriggerKind, TriggerSetting, TriggerSettings } from "../config/triggers.ts";
-import { type Limits, PRICE_MARGIN } from "../telemetry/history-reader.ts";
-import type { History, HistoryValues, Mean, Moment, Series } from "../telemetry/history.ts";
+import type { TriggerKind, TriggerSettings } from "../config/triggers.ts";
+import type { Limits } from "../telemetry/history-reader.ts";
+import type { History, HistoryValues, Mean, Moment } from "../telemetry/history.ts";
+import { type Measure, MEASURES } from "./measures.ts";
+import { exceeds, type Reading, sentence } from "./reading.ts";
+import { Silences } from "./silences.ts";
 
 /** A trigger has fired. */
 export interface Trigger {
@@ -41,149 +44,14 @@ export interface HostLimits {
 /** The mean is of the five minutes before, without the last ten seconds, which may be the incident already. */
 const MEAN_FROM_MS = 300_000;
 const MEAN_TO_MS = 10_000;
-/** A mean of fewer seconds is none. */
-const MEAN_SECONDS_MIN = 10;
 /** The first seconds of a process. */
 const GRACE_MS = 10_000;
-/** Failures that are too few to be an incident, whatever their share is. */
-const ERRORS_PER_SECOND_MIN = 10;
-/** A worker has one main thread: this is all of it. */
-const BUSY_CORES = 0.9;
-/** Code that is not compiled yet takes several times as long; that is over sooner. */
-const BUSY_HOLD_MS = 30_000;
-/** By what the work was measured to cost, in cores, without the margin; healthy full load has three times as much and more. */
-const BUSY_WORK_CORES = 0.4;
 /** What one value is taken to have held for at most, unless it is itself the length of a turn that was longer. */
 const GAP_MAX_MS = 2_000;
-/** The most that a silence grows to. */
-const SILENCE_MAX_MS = 24 * 3_600_000;
 /** Seconds end a little early or late. */
 const HOLD_TOLERANCE_MS = 250;
 /** A process that was not heard of for so long has no memory that counts. */
 const STALE_MS = 10_000;
-
-/** One value of one process. */
-interface Measure {
-  readonly kind: TriggerKind;
-  /** Another measure of the same kind, with settings that follow from the kind's. */
-  readonly also?: { readonly name: string; readonly settingOf: (of: TriggerSetting) => TriggerSetting | undefined };
-  readonly series: Series;
-  /** The value is a share of it; 1 if it is none. NaN: not known. */
-  readonly whole: (limits: Limits) => number;
-  readonly what: string;
-  readonly unit: "cores" | "s" | "share";
-  /** The least that counts as the mean. */
-  readonly meanMin?: (values: HistoryValues) => number;
-  readonly applies?: (values: HistoryValues) => boolean;
-  /** Whether it says something of the supervisor, too, which makes profiles and bundles when it is asked to. */
-  readonly everyProcess?: true;
-  /** Whether the value is how long something took. */
-  readonly isDuration?: true;
-}
-
-const MEASURES: readonly Measure[] = [
-  {
-    kind: "cpu",
-    series: "cpu",
-    whole: () => 1,
-    what: "the CPU of a worker",
-    unit: "cores",
-    meanMin: ({ cpuOfLoad }) => (Number.isNaN(cpuOfLoad) ? 0 : cpuOfLoad),
-  },
-  {
-    kind: "cpu",
-    also: {
-      name: "busy",
-      // Whoever wants no comparison wants no stand-in for it.
-      settingOf: (of) =>
-        of.diff === undefined
-          ? undefined
-          : { ...of, diff: undefined, abs: BUSY_CORES, holdMs: Math.max(of.holdMs, BUSY_HOLD_MS) },
-    },
-    series: "cpu",
-    whole: () => 1,
-    what: "the CPU of a worker, of which its load explains less than half,",
-    unit: "cores",
-    applies: ({ cpuOfLoad }) => cpuOfLoad < BUSY_WORK_CORES * PRICE_MARGIN,
-  },
-  {
-    kind: "event_loop",
-    series: "eventLoopDelayMax",
-    whole: () => 1,
-    what: "the longest turn of the event loop",
-    unit: "s",
-    isDuration: true,
-  },
-  {
-    kind: "heap",
-    series: "heapBytes",
-    whole: ({ heapBytes }) => heapBytes,
-    what: "the heap, of its limit,",
-    unit: "share",
-    everyProcess: true,
-  },
-  {
-    kind: "fds",
-    series: "openFds",
-    whole: ({ openFds }) => openFds,
-    what: "open file descriptors, of their limit,",
-    unit: "share",
-    everyProcess: true,
-  },
-  {
-    kind: "connections",
-    series: "connections",
-    whole: ({ connections }) => connections,
-    what: "connections, of GRPC_CONNECTIONS_MAX,",
-    unit: "share",
-  },
-  {
-    kind: "streams",
-    series: "connectionStreamsMax",
-    whole: ({ connectionStreams }) => connectionStreams,
-    what: "streams of one connection, of GRPC_STREAMS_MAX,",
-    unit: "share",
-  },
-  {
-    kind: "acknowledged_p99",
-    series: "acknowledgedP99",
-    whole: () => 1,
-    what: "the 99th percentile of the time to an answer",
-    unit: "s",
-  },
-  {
-    kind: "kafka_queue",
-    series: "kafkaQueuedBytes",
-    whole: ({ admittedBytes }) => admittedBytes,
-    what: "bytes with the Kafka client, of ADMITTED_BYTES_MAX,",
-    unit: "share",
-  },
-  {
-    kind: "error_rate",
-    series: "errorRatio",
-    whole: () => 1,
-    what: "batches refused or events failed, of all,",
-    unit: "share",
-    applies: ({ errorsPerSecond }) => errorsPerSecond >= ERRORS_PER_SECOND_MIN,
-  },
-];
-
-/** A value that may be one too many. */
-interface Reading {
-  readonly kind: TriggerKind;
-  readonly value: number;
-  readonly mean: () => Mean;
-  readonly what: string;
-  readonly unit: Measure["unit"];
-}
-
-interface Silence {
-  untilMs: number;
-  /** How long the next one is. */
-  nextMs: number;
-  /** When it would have fired, or did, the last time. */
-  neededMs: number;
-}
 
 interface Watched {
   /** When the first of the seconds began in which it was too much; undefined while it is not. */
@@ -211,8 +79,7 @@ export class Triggers {
   readonly #onTrigger: (trigger: Trigger) => void;
   /** By measure and process. */
   readonly #watched = new Map<string, Watched>();
-  /** By kind and process. */
-  readonly #silences = new Map<string, Silence>();
+  readonly #silences = new Silences();
   readonly #processes = new Map<string, Process>();
   #resumedMs = -Infinity;
   #lastOfAllMs = -Infinity;
@@ -330,23 +197,6 @@ export class Triggers {
     return grown.reduce((most, one) => (one.bytes > most.bytes ? one : most)).worker;
   }
 
-  /** Whether one of this kind has fired lately; if not, it does now. */
-  #isSilent(kind: TriggerKind, worker: string, nowMs: number, { coolDownMs }: TriggerSetting): boolean {
-    const key = `${kind} ${worker}`;
-    let silence = this.#silences.get(key);
-    if (silence === undefined) {
-      silence = { untilMs: -Infinity, nextMs: coolDownMs, neededMs: nowMs };
-      this.#silences.set(key, silence);
-    }
-    // Whatever was good for as long as the shortest silence is over.
-    if (nowMs - silence.neededMs >= coolDownMs) silence.nextMs = coolDownMs;
-    silence.neededMs = nowMs;
-    if (nowMs < silence.untilMs) return true;
-    silence.untilMs = nowMs + silence.nextMs;
-    silence.nextMs = Math.max(coolDownMs, Math.min(2 * silence.nextMs, SILENCE_MAX_MS));
-    return false;
-  }
-
   /** @param worker "all", where the value is of all. */
   #see(
     worker: string,
@@ -369,7 +219,7 @@ export class Triggers {
     const coveredMs = isDuration === true ? Math.max(GAP_MAX_MS, reading.value * 1000) : GAP_MAX_MS;
     watched.sinceMs ??= Math.max(beganMs, nowMs - coveredMs, this.#resumedMs);
     const heldMs = nowMs - watched.sinceMs;
-    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || this.#isSilent(kind, worker, nowMs, setting)) return;
+    if (heldMs < setting.holdMs - HOLD_TOLERANCE_MS || this.#silences.isSilent(kind, worker, nowMs, setting)) return;
     const process = worker === "all" ? this.#grownMost(nowMs) : worker;
     const why = sentence(reading, process, exceeded, heldMs);
     const { value } = reading;
@@ -379,35 +229,4 @@ export class Triggers {
 
 function keyOf({ kind, also }: Pick<Measure, "kind" | "also">, worker: string): string {
   return `${also?.name ?? kind} ${worker}`;
-}
-
-interface Exceeded {
-  readonly limit: number;
-  readonly mean: number | undefined;
-  readonly by: "abs" | "diff";
-}
-
-/** Undefined if it does not. The mean is only looked up where it decides. */
-function exceeds({ min, diff, abs }: TriggerSetting, { value, mean: meanOf }: Reading): Exceeded | undefined {
-  if (!(value >= min)) return undefined;
-  const { mean, count } = meanOf();
-  const known = count >= MEAN_SECONDS_MIN ? mean : undefined;
-  if (abs !== undefined && value >= abs) return { limit: abs, mean: known, by: "abs" };
-  if (diff === undefined || known === undefined) return undefined;
-  const limit = Math.max(min, known * (1 + diff));
-  return value >= limit ? { limit, mean: known, by: "diff" } : undefined;
-}
-
-function sentence(
-  { what, unit, value }: Reading,
-  worker: string,
-  { limit, mean, by }: Exceeded,
-  heldMs: number,
-): string {
-  const of = worker === "supervisor" ? "the supervisor" : `worker ${worker}`;
-  const told = (number: number) =>
-    unit === "share" ? `${Number((number * 100).toPrecision(3))} %` : `${Number(number.toPrecision(3))} ${unit}`;
-  const before = mean === undefined ? "" : `; the mean of the minutes before is ${told(mean)}`;
-  const bound = by === "abs" ? `at least ${told(limit)}` : `${told(limit)} or more is too much`;
-  return `${of}: ${what} is ${told(value)} for ${Math.round(heldMs / 1000)} s (${bound})${before}`;
 }

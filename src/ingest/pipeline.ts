@@ -67,7 +67,7 @@ export class Pipeline {
   constructor(dependencies: PipelineDependencies, options: PipelineOptions) {
     const { clock, metrics, attribution = noAttribution } = dependencies;
     this.#attribution = attribution;
-    this.#topics = new Topics(dependencies.topics, clock, metrics, () => this.#accumulators.sealOpen());
+    this.#topics = new Topics(dependencies.topics, clock, metrics, attribution, () => this.#accumulators.sealOpen());
     this.#sinks = { 1: dependencies.replicated, 2: dependencies.persisted };
     this.defaultDurability = dependencies.replicated === undefined ? Durability.PERSISTED : Durability.REPLICATED;
     this.#clock = clock;
@@ -306,7 +306,7 @@ export class Pipeline {
   #handOver(batch: RecordBatch): void {
     const sink = this.#sinks[batch.accumulator.durability];
     assert(sink !== undefined, "a batch is refused before it enters an accumulator without a sink");
-    const previous = this.#attribution.enter(this.#attribution.stage("produce", batch.accumulator.topic.label));
+    const previous = this.#attribution.enter(batch.accumulator.topic.produceLabels);
     sink.send(batch, this.#settlement);
     this.#attribution.leave(previous);
   }

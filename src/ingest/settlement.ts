@@ -81,7 +81,7 @@ export class Settlement implements BatchSettler {
   stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
     const records = batch as RecordBatch;
     const { topic, partition, durability } = records.accumulator;
-    const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
+    const previous = this.#attribution.enter(topic.settleLabels);
     const nowMs = this.#clock.monotonic();
     const isFirst = this.#settle(records, first, count, nowMs);
     if (records.span !== undefined) {
@@ -98,7 +98,7 @@ export class Settlement implements BatchSettler {
   failed(batch: SealedBatch, first: number, count: number, error: IngestError): void {
     const records = batch as RecordBatch;
     const topic = records.accumulator.topic;
-    const previous = this.#attribution.enter(this.#attribution.stage("settle", topic.label));
+    const previous = this.#attribution.enter(topic.settleLabels);
     const nowMs = this.#clock.monotonic();
     const isFirst = this.#settle(records, first, count, nowMs);
     if (records.span !== undefined) {

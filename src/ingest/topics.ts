@@ -6,6 +6,7 @@
 
 import { Code, IngestError, Reason } from "../errors.ts";
 import type { Clock } from "../clock.ts";
+import type { Attribution, Labels } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Accumulator } from "./accumulator.ts";
 import { AwayTopics } from "./away-topics.ts";
@@ -27,13 +28,18 @@ export class Topic {
 
   /** What its metrics are counted under. */
   readonly label: string;
+  /** Of samples. */
+  readonly produceLabels: Labels;
+  readonly settleLabels: Labels;
   readonly meters: TopicMeters;
 
-  constructor(info: TopicInfo, metrics: Metrics, label = info.name, error?: IngestError) {
+  constructor(info: TopicInfo, metrics: Metrics, attribution: Attribution, label = info.name, error?: IngestError) {
     this.name = info.name;
     this.info = info;
     this.error = error;
     this.label = label;
+    this.produceLabels = attribution.ofTopic("produce", label);
+    this.settleLabels = attribution.ofTopic("settle", label);
     this.meters = new TopicMeters(metrics, label);
   }
 
@@ -87,6 +93,7 @@ export class Topics {
   readonly #source: TopicSource;
   readonly #clock: Clock;
   readonly #metrics: Metrics;
+  readonly #attribution: Attribution;
   readonly #topics = new Map<string, Topic>();
   readonly #failing = new Map<string, Failing>();
   readonly #lookups = new Map<string, Promise<void>>();
@@ -94,10 +101,11 @@ export class Topics {
   readonly #onAssigned: () => void;
 
   /** @param onAssigned called when a topic that took events without knowing its partitions knows them from now on. */
-  constructor(source: TopicSource, clock: Clock, metrics: Metrics, onAssigned: () => void) {
+  constructor(source: TopicSource, clock: Clock, metrics: Metrics, attribution: Attribution, onAssigned: () => void) {
     this.#source = source;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#attribution = attribution;
     this.#away = new AwayTopics(clock, (name) => this.lookup(name));
     this.#onAssigned = onAssigned;
   }
@@ -127,7 +135,7 @@ export class Topics {
     if (info === undefined) return this.#unknownTopic(name, durability);
     let topic = this.#topics.get(name);
     if (topic === undefined) {
-      topic = new Topic(info, this.#metrics);
+      topic = new Topic(info, this.#metrics, this.#attribution);
       this.#topics.set(name, topic);
     } else if (topic.info !== info) {
       if (topic.info.partitions === 0) this.#onAssigned();
@@ -185,7 +193,7 @@ export class Topics {
     const info = this.#away.topic(name);
     if (info === undefined) return undefined;
     if (topic === undefined) {
-      topic = new Topic(info, this.#metrics);
+      topic = new Topic(info, this.#metrics, this.#attribution);
       this.#topics.set(name, topic);
     }
     return topic;
@@ -204,7 +212,7 @@ export class Topics {
   }
 
   #newFailing(name: string, label: string, error: IngestError): Topic {
-    return new Topic({ name, ...NOTHING_KNOWN }, this.#metrics, label, error);
+    return new Topic({ name, ...NOTHING_KNOWN }, this.#metrics, this.#attribution, label, error);
   }
 }
 

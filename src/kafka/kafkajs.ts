@@ -50,7 +50,11 @@ export class KafkajsProducer implements Producer {
     this.#idle = new IdleWaiters(dependencies.clock);
     this.#options = options;
     this.#topics = new Topics(dependencies, options);
-    dependencies.metrics.kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
+    const { kafkaQueuedEvents, kafkaQueuedBytes, kafkaQueuedOldestAge, kafkaLeaderMoves } = dependencies.metrics;
+    kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
+    // There from the start, so that nobody has to tell none from nothing yet.
+    for (const family of [kafkaQueuedEvents, kafkaQueuedBytes]) family.with();
+    kafkaLeaderMoves.with();
   }
 
   /** Does not wait for a broker: events can come, and wait for it within the byte budget. */

@@ -20,8 +20,6 @@ export type CaptureRequest = (
 ) & {
   /** The value of the label `worker`; all of them if it is missing. */
   readonly worker?: string | undefined;
-  /** Only samples with this label, as `topic:clicks`. */
-  readonly label?: string | undefined;
 };
 
 export interface ProfiledProcess {
@@ -64,16 +62,17 @@ export class ProfileCollector {
 
   /**
    * The merged profile. Samples carry the label `worker`. What is missing is told in the comments (`go tool pprof -comments`).
-   * @throws CaptureError if there is nothing of any process.
+   * @param signal ends the waiting, and the work, for a caller who is gone.
+   * @throws CaptureError if there is nothing of any process; the signal's reason.
    */
-  async take(request: CaptureRequest): Promise<Profile> {
+  async take(request: CaptureRequest, signal?: AbortSignal): Promise<Profile> {
     const askedMs = this.#clock.now();
     if (request.kind === "heap") {
       const { ago } = request;
       const toMs = endMs(askedMs, ago);
       const fromMs = (toMs ?? askedMs) - HEAP_AGE_MAX_MS;
       const cuts = await this.#cut(request, toMs === undefined ? askedMs : fromMs);
-      return await this.#profile(request, { fromMs, toMs }, cuts, (_name, { atMs }) =>
+      return await this.#profile(request, signal, { fromMs, toMs }, cuts, (_name, { atMs }) =>
         toMs === undefined ? { fromMs: atMs, toMs: atMs } : { fromMs, toMs },
       );
     }
@@ -82,15 +81,13 @@ export class ProfileCollector {
       const toMs = endMs(askedMs, ago);
       const fromMs = (toMs ?? askedMs) - past * 1000;
       const cuts = await this.#cut(request, fromMs);
-      return await this.#profile(request, { fromMs, toMs }, cuts, (_name, { atMs }) => ({
+      return await this.#profile(request, signal, { fromMs, toMs }, cuts, (_name, { atMs }) => ({
         fromMs,
         toMs: toMs ?? atMs,
       }));
     }
     const begin = await this.#cut(request, askedMs);
-    await new Promise<void>((resolve) => {
-      this.#clock.setTimeout(resolve, request.seconds * 1000);
-    });
+    await this.#wait(request.seconds * 1000, signal);
     const end = await this.#cut(request, askedMs);
     const failures = new Map([...begin.failures, ...end.failures]);
     for (const [name, { pid }] of end.answers) {
@@ -105,6 +102,7 @@ export class ProfileCollector {
     const held = { answers: end.answers, failures };
     return await this.#profile(
       request,
+      signal,
       { fromMs: askedMs, toMs: undefined },
       held,
       (name, { atMs }) => spans.get(name) ?? { fromMs: askedMs, toMs: atMs },
@@ -114,6 +112,7 @@ export class ProfileCollector {
 
   async #profile(
     request: CaptureRequest,
+    signal: AbortSignal | undefined,
     { fromMs, toMs = this.#clock.now() }: { readonly fromMs: number; readonly toMs: number | undefined },
     { answers, failures }: Cuts,
     spanOf: (name: string, answer: CutAnswer) => Span,
@@ -126,17 +125,31 @@ export class ProfileCollector {
       spans.set(process, spanOf(name, answer));
       for (const slice of answer.held) held.push({ ...slice, process });
     }
-    const { kind, worker, label } = request;
+    const { kind, worker } = request;
     const notes = [...failures].map(([name, why]) => `incomplete: worker ${name}: ${why}`);
     const process = worker === undefined ? undefined : processOf(worker);
     try {
-      const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, label, spans, held });
+      const profile = await profileOf({ dir: this.#dir, kind, fromMs, toMs, process, spans, held, signal });
       addComments(profile, notes);
       return profile;
     } catch (error) {
       if (!(error instanceof EmptyWindowError)) throw error;
       throw new CaptureError([error.message, ...notes].join("; "), { cause: error });
     }
+  }
+
+  async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const onAbort = () => {
+      resolve();
+    };
+    const timer = this.#clock.setTimeout(resolve, ms);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    await promise;
+    signal?.removeEventListener("abort", onAbort);
+    this.#clock.clearTimeout(timer);
+    signal?.throwIfAborted();
   }
 
   async #cut({ kind, worker }: CaptureRequest, sinceMs: number): Promise<Cuts> {

@@ -7,7 +7,7 @@
 // text is left out, and the rest has a bound. The stack is functions and lines.
 
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const MESSAGE_CHARS_MAX = 500;
@@ -90,11 +90,27 @@ export async function findCrash(
   pid: number | undefined,
   endedMs: number,
 ): Promise<FoundCrash | undefined> {
-  const path = join(dir, `${PREFIX}${pid}.json`);
+  const found = await read(join(dir, `${PREFIX}${pid}.json`));
+  return found !== undefined && Math.abs(endedMs - found.atMs) <= AGE_MAX_MS ? found : undefined;
+}
+
+/** What processes of earlier runs left in `dir` and nobody took, oldest first. @param beforeMs when this run began. Never rejects. */
+export async function findPastCrashes(dir: string, beforeMs: number): Promise<FoundCrash[]> {
+  const names = (await readdir(dir).catch(() => [])).filter(
+    (name) => name.startsWith(PREFIX) && name.endsWith(".json"),
+  );
+  const found = await Promise.all(names.map((name) => read(join(dir, name))));
+  return found
+    .filter((crash) => crash !== undefined)
+    .filter(({ atMs }) => atMs < beforeMs)
+    .sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Undefined if there is no whole report. */
+async function read(path: string): Promise<FoundCrash | undefined> {
   try {
     const report: unknown = JSON.parse(await readFile(path, "utf8"));
-    if (!isCrashReport(report) || Math.abs(endedMs - report.atMs) > AGE_MAX_MS) return undefined;
-    return { ...report, remove: () => rm(path, { force: true }).catch(() => {}) };
+    return isCrashReport(report) ? { ...report, remove: () => rm(path, { force: true }).catch(() => {}) } : undefined;
   } catch {
     return undefined;
   }

@@ -9,7 +9,14 @@
 
 import { time } from "@datadog/pprof";
 import type { Clock } from "../clock.ts";
-import { type Attribution, callerOf, type Labels, type Origin } from "../telemetry/attribution.ts";
+import {
+  type Attribution,
+  callerOf,
+  type CommonStage,
+  type Labels,
+  type Origin,
+  type TopicStage,
+} from "../telemetry/attribution.ts";
 
 export const LABEL_NAMES = ["method", "topic", "caller", "stage"];
 
@@ -65,7 +72,6 @@ class CallOrigin implements Origin {
 /** Labels the samples of this process's profiler; there is one of each at most. */
 export class SampleLabels implements Attribution {
   readonly #clock: Clock;
-  readonly #stages = { produce: new Interned<Labels>(), settle: new Interned<Labels>() };
   /** By method, then by peer: connections of one caller share an origin. */
   readonly #origins = new Map<string, { byPeer: Interned<Origin>; byCaller: Interned<Origin> }>();
   readonly #endTurn = (): void => {
@@ -92,9 +98,12 @@ export class SampleLabels implements Attribution {
     );
   }
 
-  stage(stage: "produce" | "settle", topic: string): Labels {
-    const known = this.#stages[stage];
-    return known.get(topic) ?? known.set(topic, Object.freeze({ topic, stage }));
+  ofTopic(stage: TopicStage, topic: string): Labels {
+    return Object.freeze({ topic, stage });
+  }
+
+  ofAll(stage: CommonStage): Labels {
+    return Object.freeze({ stage });
   }
 
   mark(labels: Labels): void {

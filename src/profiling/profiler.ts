@@ -20,7 +20,9 @@
 
 import { heap, time } from "@datadog/pprof";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
+import { shareIdleCpu } from "./idle-cpu.ts";
 import { LABEL_NAMES } from "./labels.ts";
+import { NativeNames, renameNative } from "./native-frames.ts";
 import type { Span } from "./slice.ts";
 
 export const WORKER_INTERVAL_MICROS = 25_000;
@@ -57,6 +59,7 @@ export class Profiler {
   readonly #onCut: (cut: Cut) => void;
   readonly #restarted: () => void;
   readonly #failed: (error: unknown) => void;
+  readonly #nativeNames = new NativeNames();
   /** When the last cut was, on both clocks. */
   #cutMs = 0;
   #cutMonotonicMs = 0;
@@ -153,6 +156,8 @@ export class Profiler {
     const profile = time.stop(true, undefined, LABEL_NAMES);
     // The library stamps the end.
     profile.timeNanos = fromMs * 1e6;
+    shareIdleCpu(profile);
+    renameNative(profile, this.#nativeNames.current());
     if (time.v8ProfilerStuckEventLoopDetected() > 0) this.#restarted();
     this.#onCut({ fromMs, toMs, encoded: profile.encode() });
     return toMs;

@@ -1,7 +1,7 @@
 // The flight recorder of one process: keeps what its sampler sees, on disk, so that it is there when the process is not.
 //
-// Each slice is written by the process itself as soon as it is cut: ten seconds apart, and a heap profile each minute. What is
-// killed has lost ten seconds and the time of a write. Old slices are taken away by the supervisor (ring.ts).
+// Each slice is written by the process itself as soon as it is cut: ten seconds apart, and a heap profile each minute, the first one
+// after ten seconds, because the young die, too. What is killed has lost ten seconds and the time of a write. Old slices are taken away by the supervisor (ring.ts).
 //
 // A disk that does not take a slice costs no slice: it stays in memory, up to a bound, and goes to whoever asks for a window
 // along with the answer. The next slice tries the disk again, and takes the held ones along. So does a disk that hangs: the bound
@@ -17,6 +17,7 @@ import { Profiler } from "./profiler.ts";
 import { isWithin, type ProfileKind, type Slice, type SliceKey } from "./slice.ts";
 import type { WriteSlice } from "./slice-files.ts";
 
+const HEAP_FIRST_MS = 10_000;
 const HEAP_EACH_MS = 60_000;
 /** What a process holds of slices that the disk does not take, in bytes: many minutes of them. */
 const HELD_BYTES_MAX = 4 * 1024 ** 2;
@@ -88,7 +89,7 @@ export class Recorder {
 
   start(): void {
     this.#profiler.start();
-    this.#scheduleHeap();
+    this.#scheduleHeap(HEAP_FIRST_MS);
   }
 
   /** Ends. @param keep writes what was sampled since the last cut, too. */
@@ -117,15 +118,15 @@ export class Recorder {
     return { pid: process.pid, atMs, held };
   }
 
-  #scheduleHeap(): void {
+  #scheduleHeap(delayMs: number): void {
     this.#heapTimer = this.#clock.setTimeout(() => {
       try {
         this.#takeHeap();
       } catch (error) {
         this.#profilerFailed(error);
       }
-      this.#scheduleHeap();
-    }, HEAP_EACH_MS);
+      this.#scheduleHeap(HEAP_EACH_MS);
+    }, delayMs);
     this.#heapTimer.unref?.();
   }
 

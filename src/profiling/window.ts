@@ -25,11 +25,11 @@ export interface WindowRequest extends Span {
   readonly kind: ProfileKind;
   /** `worker-0`, `supervisor`; all of them if it is missing. */
   readonly process?: string | undefined;
-  /** Only samples with this label, as `topic:clicks`. */
-  readonly label?: string | undefined;
   /** Where the window of single processes begins and ends, if not where the others' do: at their cuts. */
   readonly spans?: ReadonlyMap<string, Span>;
   readonly held?: readonly HeldSlice[];
+  /** Nobody waits any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** There is no slice in the window. */
@@ -47,7 +47,7 @@ const gunzipAsync = promisify(gunzip);
 /**
  * The sum of the slices, oldest first; of the heap, the last profile of each process. Samples carry the label `worker`. Slices that
  * cannot be read are told in the comments (`go tool pprof -comments`).
- * @throws EmptyWindowError if there is none.
+ * @throws EmptyWindowError if there is none; the signal's reason.
  */
 export async function profileOf(request: WindowRequest): Promise<Profile> {
   const chosen = await choose(request);
@@ -55,6 +55,7 @@ export async function profileOf(request: WindowRequest): Promise<Profile> {
   const durations = new Map<string, number>();
   const unreadable: string[] = [];
   for (const { process, read, fromMs, toMs } of chosen) {
+    request.signal?.throwIfAborted();
     let profile: Profile;
     try {
       const bytes = await read();
@@ -65,12 +66,7 @@ export async function profileOf(request: WindowRequest): Promise<Profile> {
       unreadable.push(`unreadable: ${process}, ${fromMs}-${toMs}: ${why}`);
       continue;
     }
-    const worker = workerLabelOf(process) ?? process;
-    const [key, value] = split(request.label);
-    if (key !== undefined && !(key === "worker" && value === worker)) {
-      profile.sample = samplesWith(profile, key, value);
-    }
-    merger.add({ profile, labels: { worker } });
+    merger.add({ profile, labels: { worker: workerLabelOf(process) ?? process } });
     durations.set(process, (durations.get(process) ?? 0) + Number(profile.durationNanos));
     await setImmediate();
   }
@@ -105,19 +101,4 @@ async function choose(request: WindowRequest): Promise<Chosen[]> {
     .sort((a, b) => a.fromMs - b.fromMs);
   if (kind === "cpu") return inside;
   return [...new Map(inside.map((slice) => [slice.process, slice])).values()];
-}
-
-function split(label: string | undefined): readonly [string, string] | readonly [undefined, undefined] {
-  if (label === undefined) return [undefined, undefined];
-  const colon = label.indexOf(":");
-  return colon < 0 ? [label, ""] : [label.slice(0, colon), label.slice(colon + 1)];
-}
-
-function samplesWith({ sample, stringTable }: Profile, key: string, value: string): Profile["sample"] {
-  const keyIndex = stringTable.strings.indexOf(key);
-  const valueIndex = stringTable.strings.indexOf(value);
-  if (keyIndex < 0 || valueIndex < 0) return [];
-  return sample.filter(({ label }) =>
-    label.some((each) => Number(each.key) === keyIndex && Number(each.str) === valueIndex),
-  );
 }

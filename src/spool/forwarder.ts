@@ -20,6 +20,7 @@ import { assert, Code, IngestError, Reason } from "../errors.ts";
 import { type Producer, type SealedBatch, type TopicInfo, UNASSIGNED_PARTITION } from "../ingest/producer.ts";
 import { IdleWaiters } from "../idle-waiters.ts";
 import type { Component } from "../lifecycle.ts";
+import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { TopicBacklog } from "./backlog.ts";
@@ -44,6 +45,7 @@ export interface ForwarderDependencies {
   readonly spool: Spool;
   readonly producer: Producer;
   readonly deadLetters: DeadLetterSink;
+  readonly attribution?: Attribution;
   /**
    * Splits a batch without a partition into one for each partition that its records belong to, each in their order. The same
    * for the same number in [0, 1).
@@ -67,6 +69,7 @@ export class Forwarder implements Component {
   readonly #clock: Clock;
   readonly #spool: Spool;
   readonly #producer: Producer;
+  readonly #attribution: Attribution;
   readonly #repartition: ForwarderDependencies["repartition"];
   readonly #reader: BatchReader;
   readonly #faults: Faults;
@@ -87,6 +90,7 @@ export class Forwarder implements Component {
     this.#idle = new IdleWaiters(dependencies.clock);
     this.#spool = dependencies.spool;
     this.#producer = dependencies.producer;
+    this.#attribution = dependencies.attribution ?? noAttribution;
     this.#repartition = dependencies.repartition;
     this.#reader = new BatchReader(dependencies.fs);
     this.#faults = new Faults(dependencies);
@@ -135,7 +139,8 @@ export class Forwarder implements Component {
     let forwarder = this.#lanes.get(lane);
     if (forwarder === undefined) {
       const topic = this.#spool.backlogs.topic(lane.topic);
-      forwarder = new LaneForwarder(topic, lane, this.#clock, (ready) => this.#enqueue(ready));
+      const labels = this.#attribution.ofTopic("forward", lane.topic);
+      forwarder = new LaneForwarder(topic, lane, labels, this.#clock, (ready) => this.#enqueue(ready));
       this.#lanes.set(lane, forwarder);
     }
     this.#enqueue(forwarder);
@@ -171,6 +176,7 @@ export class Forwarder implements Component {
       const forwarder = this.#queue.shift();
       if (forwarder === undefined) break;
       forwarder.queued = false;
+      this.#attribution.mark(forwarder.labels);
       const next = forwarder.next(this.#budget.laneBytesMax);
       if (next === undefined) continue;
       if (next !== "new") this.#send(forwarder, next);
@@ -195,6 +201,7 @@ export class Forwarder implements Component {
       batch = this.#reader.get(entry);
       if (batch === undefined) {
         await this.#reader.load(entry);
+        this.#attribution.mark(forwarder.labels);
         // What happened meanwhile may have made the lane wait; it comes again, and what was read is kept.
         if (forwarder.next(this.#budget.laneBytesMax) !== "new") return "looked at";
         batch = this.#reader.get(entry);
@@ -290,6 +297,7 @@ export class Forwarder implements Component {
   #landed(forwarder: LaneForwarder, flight: Flight): void {
     this.#airborne--;
     if (this.#state === "closed") return;
+    const previous = this.#attribution.enter(forwarder.labels);
     this.#budget.moved(forwarder, this.#clock.monotonic());
     if (flight.complete) {
       forwarder.completed(flight);
@@ -304,6 +312,7 @@ export class Forwarder implements Component {
     this.#topics.note(forwarder);
     this.#enqueue(forwarder);
     this.#tellIfIdle();
+    this.#attribution.leave(previous);
   }
 
   #completed(forwarder: LaneForwarder, flight: Flight): void {

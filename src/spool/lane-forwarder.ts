@@ -10,6 +10,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import type { IngestError } from "../errors.ts";
 import { UNASSIGNED_PARTITION } from "../ingest/producer.ts";
+import type { Labels } from "../telemetry/attribution.ts";
 import type { TopicBacklog } from "./backlog.ts";
 import type { Flight } from "./flight.ts";
 import type { Lane } from "./lane.ts";
@@ -28,6 +29,8 @@ export function nextBackoffMs(backoffMs: number): number {
 export class LaneForwarder {
   readonly topic: TopicBacklog;
   readonly lane: Lane;
+  /** Of samples. */
+  readonly labels: Labels;
   /** Is it in the queue of lanes that are looked at next? */
   queued = false;
   /** Are its bytes left out of what is under way, because nothing of it moves? */
@@ -51,9 +54,16 @@ export class LaneForwarder {
   #timer: Timer | undefined;
 
   /** @param ready called when a pause is over. */
-  constructor(topic: TopicBacklog, lane: Lane, clock: Clock, ready: (forwarder: LaneForwarder) => void) {
+  constructor(
+    topic: TopicBacklog,
+    lane: Lane,
+    labels: Labels,
+    clock: Clock,
+    ready: (forwarder: LaneForwarder) => void,
+  ) {
     this.topic = topic;
     this.lane = lane;
+    this.labels = labels;
     this.#clock = clock;
     this.#ready = ready;
     this.#windowMax = lane.partition === UNASSIGNED_PARTITION ? WINDOW_UNASSIGNED_MAX : WINDOW_MAX;

@@ -17,6 +17,7 @@ import { FaultKind, Faults } from "./faults.ts";
 import { type FileLock, type FileSystem, makeDurableDirectory } from "./file-system.ts";
 import type { AppendListener } from "./group.ts";
 import { Markers } from "./markers.ts";
+import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
 import type { RecoveryVisitor } from "./recovered-entries.ts";
 import { recover } from "./recovery.ts";
 import type { SegmentKind } from "./segment.ts";
@@ -29,6 +30,7 @@ export interface SpoolDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly fs: FileSystem;
+  readonly attribution?: Attribution;
 }
 
 export interface SegmentLogOptions {
@@ -63,6 +65,7 @@ export class SegmentLog {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   readonly #fs: FileSystem;
+  readonly #attribution: Attribution;
   readonly #options: SegmentLogOptions;
   readonly #markers = new Markers();
   #opened: Opened | undefined;
@@ -80,6 +83,7 @@ export class SegmentLog {
     this.#metrics = dependencies.metrics;
     this.#clock = dependencies.clock;
     this.#fs = dependencies.fs;
+    this.#attribution = dependencies.attribution ?? noAttribution;
     this.#options = options;
   }
 
@@ -265,7 +269,7 @@ export class SegmentLog {
     const { spoolId, nextSequence, nextSegmentId } = recovered;
     const common = { fs: this.#fs, clock: this.#clock, faults: this.faults };
     const writer = new SegmentWriter(
-      { ...common, syncTime: this.#metrics.spoolSyncTime.with() },
+      { ...common, syncTime: this.#metrics.spoolSyncTime.with(), attribution: this.#attribution },
       { dir, kind, spoolId, nextSegmentId },
     );
     const segments = new Segments(

@@ -5,6 +5,7 @@
 // group goes to a new one.
 
 import type { Clock } from "../clock.ts";
+import type { Attribution, Labels } from "../telemetry/attribution.ts";
 import type { TimeHistogram } from "../telemetry/histograms.ts";
 import { FaultKind, type Faults } from "./faults.ts";
 import { type File, type FileSystem, isFull } from "./file-system.ts";
@@ -16,6 +17,7 @@ export interface WriterDependencies {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly syncTime: TimeHistogram;
+  readonly attribution: Attribution;
 }
 
 export interface WriterOptions {
@@ -53,6 +55,8 @@ export class SegmentWriter {
   readonly #clock: Clock;
   readonly #faults: Faults;
   readonly #syncTime: TimeHistogram;
+  readonly #attribution: Attribution;
+  readonly #labels: Labels;
   readonly #options: WriterOptions;
   #nextSegmentId: number;
   #active: { readonly state: SegmentState; readonly file: File } | undefined;
@@ -62,6 +66,8 @@ export class SegmentWriter {
     this.#clock = dependencies.clock;
     this.#faults = dependencies.faults;
     this.#syncTime = dependencies.syncTime;
+    this.#attribution = dependencies.attribution;
+    this.#labels = dependencies.attribution.ofAll("persist");
     this.#options = options;
     this.#nextSegmentId = options.nextSegmentId;
   }
@@ -87,10 +93,14 @@ export class SegmentWriter {
       const created = this.#active === undefined;
       const { file, state } = (this.#active ??= await this.#create(group.firstSequence));
       const buffers = created ? [this.#header(state, syncedThrough), ...group.buffers] : group.buffers;
+      this.#attribution.mark(this.#labels);
       await file.write(buffers, state.bytes);
+      // Each of these goes on in another turn.
+      this.#attribution.mark(this.#labels);
       stage = FaultKind.SYNC;
       const startedAtMs = this.#clock.monotonic();
       await file.sync();
+      this.#attribution.mark(this.#labels);
       this.#syncTime.observe(this.#clock.monotonic() - startedAtMs);
       if (created) {
         await this.#fs.syncDirectory(this.#options.dir);

@@ -16,14 +16,17 @@ import type { Readable } from "node:stream";
 import type { IncidentState } from "../admin/state.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
+import { type Attachment, HEAP, STACK } from "../incidents/files.ts";
 import type { Cause, Incident } from "../incidents/incident.ts";
 import { kernelKills } from "../incidents/kernel-kills.ts";
+import { LastWords, type Words } from "../incidents/last-words.ts";
+import { leftBehind } from "../incidents/past-run.ts";
 import { IncidentRecorder } from "../incidents/recorder.ts";
 import { type PastRun, type Run, RunMarker } from "../incidents/run-marker.ts";
-import { type Attachment, HEAP, type IncidentSources, STACK } from "../incidents/sources.ts";
+import type { IncidentSources } from "../incidents/sources.ts";
 import { IncidentStore } from "../incidents/store.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
-import { crashText, findCrash } from "../profiling/crash-report.ts";
+import { crashText, findCrash, findPastCrashes } from "../profiling/crash-report.ts";
 import { findHeapAtLimit } from "../profiling/heap-at-limit.ts";
 import { workerProcess } from "../profiling/slice.ts";
 import { profilesDirectory } from "../profiling/slice-files.ts";
@@ -44,6 +47,15 @@ export interface ServiceIncidentsOptions {
   readonly clock: Clock;
 }
 
+/** What the run before this one left: itself, if it ended badly, and what was said last. */
+interface Past {
+  readonly run: PastRun | undefined;
+  readonly words: Words | undefined;
+}
+
+/** The files that there are of an incident of an earlier run, with log lines on top. */
+type Left = (cause: Cause, lines?: readonly string[]) => readonly Attachment[];
+
 const LOOK_MS = 1_000;
 /** The signals that V8 ends a process with when there is no memory. */
 const NO_MEMORY_SIGNALS: ReadonlySet<string> = new Set(["SIGABRT", "SIGTRAP", "SIGILL"]);
@@ -59,6 +71,7 @@ export class ServiceIncidents implements IncidentState {
   readonly #store: IncidentStore;
   readonly #recorder: IncidentRecorder;
   readonly #marker: RunMarker;
+  readonly #words: LastWords;
   readonly #silence: Silence;
   readonly #metrics: IncidentMetrics;
   readonly #log: Logger;
@@ -79,7 +92,13 @@ export class ServiceIncidents implements IncidentState {
     const { dataDir, incidentsMax: countMax, incidentsBytesMax: bytesMax, watchdogTimeoutMs } = config;
     this.#dir = join(dataDir, "incidents");
     this.#profilesDir = profilesDirectory(dataDir);
-    this.#run = { pid: process.pid, startedAtMs: clock.now(), version };
+    this.#run = {
+      pid: process.pid,
+      startedAtMs: clock.now(),
+      version,
+      versions: sources.versions(),
+      config: sources.config(),
+    };
     this.#store = new IncidentStore({
       dir: this.#dir,
       countMax,
@@ -89,6 +108,11 @@ export class ServiceIncidents implements IncidentState {
       },
     });
     this.#marker = new RunMarker(this.#dir, clock);
+    this.#words = new LastWords(this.#dir, clock, () => ({
+      startedAtMs: this.#run.startedAtMs,
+      lines: sources.logLines(Infinity),
+      ledger: sources.ledger(),
+    }));
     this.#forgetMarker = beforeEndingAtOnce(() => {
       this.#marker.endNow();
     });
@@ -140,6 +164,7 @@ export class ServiceIncidents implements IncidentState {
     while (this.#pending.size > 0) await Promise.all(this.#pending);
     await ended;
     await this.#recorder.stop();
+    await this.#words.end().catch(() => {});
     await this.#marker.end().catch(() => {});
     this.#forgetMarker();
   }
@@ -175,8 +200,8 @@ export class ServiceIncidents implements IncidentState {
     return await this.begin({ kind: "forced", worker: undefined, atMs: this.#clock.now(), why });
   }
 
-  async #afterOpen(opened: Promise<PastRun | undefined>): Promise<void> {
-    let past: PastRun | undefined;
+  async #afterOpen(opened: Promise<Past>): Promise<void> {
+    let past: Past | undefined;
     try {
       past = await opened;
     } catch (error) {
@@ -188,7 +213,7 @@ export class ServiceIncidents implements IncidentState {
     this.#timer ??= setInterval(() => {
       this.#silence.look();
     }, LOOK_MS).unref();
-    if (this.#problem !== undefined) return;
+    if (past === undefined) return;
     try {
       await this.#recover(past);
     } catch (error) {
@@ -214,14 +239,15 @@ export class ServiceIncidents implements IncidentState {
     }
   }
 
-  async #open(): Promise<PastRun | undefined> {
+  async #open(): Promise<Past> {
     await this.#store.open();
     if (!(await this.#marker.lock())) {
       this.#isOfAnother = true;
       throw new Error(`another service records incidents in ${this.#dir}`);
     }
     this.#kernelKills = await kernelKills();
-    const past = await this.#marker.past();
+    const past = { run: await this.#marker.past(), words: await this.#words.past() };
+    this.#words.begin();
     try {
       await this.#marker.begin(this.#run);
     } catch (error) {
@@ -270,32 +296,41 @@ export class ServiceIncidents implements IncidentState {
 
   // --- what an earlier run left
 
-  async #recover(past: PastRun | undefined): Promise<void> {
-    await this.#recorder.completeInterrupted();
-    if (past !== undefined) {
-      const { pid, startedAtMs, version, lastSeenMs: atMs } = past;
+  async #recover({ run, words }: Past): Promise<void> {
+    const left: Left = ({ atMs }, lines) => leftBehind(run, words, atMs, lines);
+    await this.#recorder.completeInterrupted((cause) => left(cause));
+    if (run !== undefined) {
+      const { pid, startedAtMs, version, lastSeenMs: atMs } = run;
       const started = new Date(startedAtMs).toISOString();
       const why = `the service that was started at ${started} (version ${version}, pid ${pid}) ended without a word`;
-      await this.#recorder.past({ kind: "supervisor_died", worker: SUPERVISOR, atMs, why });
+      const died: Cause = { kind: "supervisor_died", worker: SUPERVISOR, atMs, why };
+      await this.#recorder.past(died, left(died));
     }
     const names = await readdir(this.#profilesDir).catch(() => []);
     for (const name of names) {
       const worker = /^worker-(\d+)$/.exec(name)?.[1];
-      if (worker !== undefined) await this.#recoverWorker(join(this.#profilesDir, name), worker);
+      if (worker !== undefined) await this.#recoverWorker(join(this.#profilesDir, name), worker, left);
     }
   }
 
-  async #recoverWorker(dir: string, worker: string): Promise<void> {
+  async #recoverWorker(dir: string, worker: string, left: Left): Promise<void> {
+    for (const crash of await findPastCrashes(dir, this.#run.startedAtMs)) {
+      const { type, message } = crash.error;
+      const why = `it ended in an earlier run, of ${type}: ${message}`;
+      const cause: Cause = { kind: "crash", worker, atMs: Math.round(crash.atMs), why };
+      const stack = { name: STACK, content: crashText(crash.error) };
+      if ((await this.#recorder.past(cause, [stack, ...left(cause, crash.lines)])) !== undefined) await crash.remove();
+    }
     const heap = await findHeapAtLimit(dir, worker, 0);
     if (heap !== undefined && heap.atMs < this.#run.startedAtMs) {
       const why = "its heap reached its limit in an earlier run";
       const cause: Cause = { kind: "out_of_memory", worker, atMs: Math.round(heap.atMs), why };
-      const kept = await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }]);
+      const kept = await this.#recorder.past(cause, [{ name: HEAP, content: heap.profile }, ...left(cause)]);
       if (kept !== undefined) await heap.remove();
     }
     for (const report of await findStuckReports(dir, worker)) {
       if (report.cause.atMs >= this.#run.startedAtMs) continue;
-      const kept = await this.#recorder.past(report.cause, report.attachments);
+      const kept = await this.#recorder.past(report.cause, [...report.attachments, ...left(report.cause)]);
       if (kept !== undefined) await report.remove();
     }
   }

@@ -18,7 +18,6 @@ import type { Config } from "../config.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricDelta } from "../telemetry/instruments.ts";
-import type { TakenLines } from "../telemetry/log-ring.ts";
 import type { Inspections, Question, WorkerState } from "./inspection.ts";
 
 /** Where a worker takes connections. */
@@ -54,7 +53,7 @@ export type ToSupervisor =
       /** When it was taken, in milliseconds since the epoch. */
       readonly atMs: number;
       /** Log lines that are new. */
-      readonly log: TakenLines;
+      readonly lines: readonly string[];
       /** Every few seconds: what it could not tell any more if it ended or got stuck now. */
       readonly state?: WorkerState;
     }

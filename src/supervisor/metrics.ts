@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Define } from "../telemetry/catalogue/define.ts";
 import { supervisorFamilies } from "../telemetry/catalogue/supervisor.ts";
-import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup.ts";
+import { CgroupMetrics, cgroupDefinitions } from "../telemetry/cgroup-metrics.ts";
 import type { MetricDefinition, MetricSnapshot } from "../telemetry/instruments.ts";
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -46,14 +46,15 @@ export function scrapeDefinitions(): MetricDefinition[] {
 }
 
 const READ_INTERVAL_MS = 1_000;
-const SOCKETS_INTERVAL_MS = 10_000;
+/** How many of those between two looks at sockets. */
+const SOCKETS_EVERY = 10;
 
 export interface SupervisorMetricsOptions extends LabelLimits {
   readonly workers: number;
   /** Does the worker of a slot take events now? */
   readonly up: (slot: number) => boolean;
-  /** Where the service listens, as far as it does yet. */
-  readonly ports: () => readonly number[];
+  /** Where the service listens; undefined until it does. */
+  readonly ports: () => readonly number[] | undefined;
 }
 
 export class SupervisorMetrics {
@@ -70,7 +71,9 @@ export class SupervisorMetrics {
   readonly #limits: Readonly<Record<string, LabelLimit>>;
   readonly #options: SupervisorMetricsOptions;
   #processSnapshot: readonly MetricSnapshot[] = [];
-  #timers: NodeJS.Timeout[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  /** Seconds in which the service has listened. */
+  #reads = 0;
 
   constructor(log: Logger, options: SupervisorMetricsOptions) {
     this.#options = options;
@@ -94,16 +97,15 @@ export class SupervisorMetrics {
       this.#processSnapshot = [...this.#process.read().snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
       this.#readLoad();
+      const ports = this.#options.ports();
+      if (ports !== undefined && this.#reads++ % SOCKETS_EVERY === 0) void this.#readSockets(ports);
     };
     read();
-    this.#timers = [
-      setInterval(read, READ_INTERVAL_MS).unref(),
-      setInterval(() => void this.#readSockets(), SOCKETS_INTERVAL_MS).unref(),
-    ];
+    this.#timer = setInterval(read, READ_INTERVAL_MS).unref();
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
     this.#process.stop();
   }
 
@@ -166,10 +168,10 @@ export class SupervisorMetrics {
     this.#families.imbalance.with().set(imbalance);
   }
 
-  async #readSockets(): Promise<void> {
+  async #readSockets(ports: readonly number[]): Promise<void> {
     const brokers = this.#slots.flatMap(({ living }) => living("sluice_kafka_connections")?.series ?? []);
     const remote = brokers.map(([[broker = ""]]) => Number(broker.slice(broker.lastIndexOf(":") + 1)));
-    const counts = await readSockets({ local: new Set(this.#options.ports()), remote: new Set(remote) });
+    const counts = await readSockets({ local: new Set(ports), remote: new Set(remote) });
     for (const [i, count] of counts?.entries() ?? []) this.#families.sockets.with(SOCKET_STATES[i]!).set(count);
   }
 }

@@ -8,7 +8,7 @@
 
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
-import type { Attachment } from "../incidents/sources.ts";
+import type { Attachment } from "../incidents/files.ts";
 import type { Cause } from "../incidents/incident.ts";
 import { findStuckReports } from "../incidents/stuck-reports.ts";
 import { workerProcess } from "../profiling/slice.ts";

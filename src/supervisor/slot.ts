@@ -251,7 +251,7 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
         living.health = message.health;
         this.metrics.update(message.changed);
         if (message.state !== undefined) living.told = { asOfMs: message.atMs, state: message.state };
-        for (const line of message.log.lines) this.log.push(line);
+        for (const line of message.lines) this.log.push(line);
         this.#observer.pushed(this, message.atMs);
         break;
       case "cut":

@@ -105,7 +105,7 @@ class WorkerProcess {
           { err: { ...error, stack: error.frames.join("\n"), frames: undefined } },
           "the worker dies of an exception",
         );
-        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX).lines });
+        writeCrash(dir, { atMs: Date.now(), error, lines: this.#logRing.take(LINES_MAX) });
       } catch {
         // It dies anyway, and Node.js prints why.
       }
@@ -191,10 +191,10 @@ class WorkerProcess {
   async #push(service: Service): Promise<void> {
     service.retireMetrics();
     const changed = [...delta(service.metrics), ...this.#processMetrics.read().delta()];
-    const log = this.#logRing.take(LINES_MAX);
+    const lines = this.#logRing.take(LINES_MAX);
     const state = this.#pushes++ % STATE_SNAPSHOTS === 0 ? { state: this.#state(service) } : {};
     const health = this.#health(service);
-    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), log, ...state });
+    await sendToSupervisor({ type: "snapshot", changed, health, atMs: Date.now(), lines, ...state });
   }
 
   #state(service: Service): WorkerState {

@@ -13,11 +13,17 @@ export interface Origin {
   of(topic: string): Labels;
 }
 
+/** What a worker does for a topic, whoever has called. */
+export type TopicStage = "produce" | "settle" | "forward";
+/** What it does for all of them at once: it writes to clients, or to the spool's disk. */
+export type CommonStage = "write" | "persist";
+
 export interface Attribution {
   /** @param peer the caller's address, with its port, or the name that it has shown. */
   origin(method: string, peer: string): Origin;
-  /** The labels of what a worker does for a topic, whoever has called. */
-  stage(stage: "produce" | "settle", topic: string): Labels;
+  /** Makes a label set, which whoever needs it again keeps. */
+  ofTopic(stage: TopicStage, topic: string): Labels;
+  ofAll(stage: CommonStage): Labels;
   /** Puts labels on until the end of this turn of the event loop, or until others are put on. */
   mark(labels: Labels): void;
   /** Puts labels on until `leave`, which takes what this returns: those that were on. */
@@ -31,7 +37,8 @@ const NOWHERE: Origin = { of: () => NO_LABELS };
 /** Nobody samples. */
 export const noAttribution: Attribution = {
   origin: () => NOWHERE,
-  stage: () => NO_LABELS,
+  ofTopic: () => NO_LABELS,
+  ofAll: () => NO_LABELS,
   mark: () => {},
   enter: () => NO_LABELS,
   leave: () => {},

@@ -14,9 +14,6 @@
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { cgroupFamilies } from "./catalogue/cgroup.ts";
-import { Define } from "./catalogue/define.ts";
-import type { MetricDefinition, MetricSnapshot } from "./instruments.ts";
 
 /** The text of a file; undefined if it is not there or cannot be read. */
 export type ReadFile = (path: string) => string | undefined;
@@ -129,40 +126,4 @@ export class Cgroup {
 export function hostMemoryBytes(readFile: ReadFile = readReal): number {
   const kib = /^MemTotal:\s+(\d+) kB$/m.exec(readFile("/proc/meminfo") ?? "")?.[1];
   return kib === undefined ? Infinity : Number(kib) * 1024;
-}
-
-export function cgroupDefinitions(): MetricDefinition[] {
-  return Object.values(cgroupFamilies(new Define())).map((family) => family.definition);
-}
-
-/** The group's metrics; the supervisor has them, since all processes of the service are in one group. */
-export class CgroupMetrics {
-  readonly #families = cgroupFamilies(new Define());
-  readonly #cgroup: Cgroup;
-
-  constructor(cgroup = new Cgroup()) {
-    this.#cgroup = cgroup;
-  }
-
-  /** Reads everything anew; limits may change while a service runs. */
-  snapshot(): MetricSnapshot[] {
-    const { memory, memoryLimit, cpuLimit, periods, throttled, throttledSeconds } = this.#families;
-    const bytes = this.#cgroup.memoryBytes();
-    if (bytes === undefined) memory.remove();
-    else memory.with().set(bytes);
-    for (const [family, limit] of [
-      [memoryLimit, this.#cgroup.memoryLimitBytes()],
-      [cpuLimit, this.#cgroup.cpuLimitCores()],
-    ] as const) {
-      if (limit === Infinity) family.remove();
-      else family.with().set(limit);
-    }
-    const throttling = this.#cgroup.throttling();
-    if (throttling !== undefined) {
-      periods.with().value = throttling.periods;
-      throttled.with().value = throttling.throttledPeriods;
-      throttledSeconds.with().value = throttling.throttledSeconds;
-    }
-    return Object.values(this.#families).map((family) => family.snapshot());
-  }
 }

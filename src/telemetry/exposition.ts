@@ -4,7 +4,7 @@
 //   OpenMetrics  the same, but a counter's name stands without _total in HELP and TYPE, numbers in `le` have a fraction, a
 //                bucket may end in an exemplar, " # {trace_id="…",span_id="…"} value timestamp", and "# EOF" is the end
 //
-// Rejected: prom-client, which takes sixty times as long, in one turn of the event loop (docs/adr/0007-telemetry.md).
+// Rejected: prom-client, which takes ten times as long, in one turn of the event loop (docs/adr/0007-telemetry.md).
 //
 // Invariant: a series is written in one go; nothing here knows how many there are.
 

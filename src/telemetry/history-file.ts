@@ -53,7 +53,7 @@ export class HistoryFile {
       // The clock may have been set back.
       const coversMs = Math.abs(nowMs - this.#fileFromMs);
       if (this.#file === undefined || coversMs > HISTORY_SECONDS * 1000) await this.#begin(nowMs);
-      await appendFile(this.#file!, this.#failed ? `\n${line}` : line);
+      await appendFile(this.#file!, this.#failed ? `\n${line}` : line, { mode: 0o600 });
       this.#writtenMs = nowMs;
       this.#failed = false;
     } catch (error) {
@@ -63,7 +63,7 @@ export class HistoryFile {
   }
 
   async #begin(nowMs: number): Promise<void> {
-    await mkdir(this.#directory, { recursive: true });
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     this.#file = join(this.#directory, `${nowMs}.ndjson`);
     this.#fileFromMs = nowMs;
     const names = await historyFiles(this.#directory);

@@ -11,13 +11,6 @@ export interface LineSink {
   flushSync?(): void;
 }
 
-/** Lines that are new since they were last taken. */
-export interface TakenLines {
-  readonly lines: readonly string[];
-  /** Lines that were too many, or too old when they were taken. */
-  readonly leftOut: number;
-}
-
 export const LINES_KEPT = 500;
 const LINE_CHARS_MAX = 4_096;
 const CHARS_MAX = 512 * 1024;
@@ -53,14 +46,12 @@ export class LogRing {
   }
 
   /** What was pushed since the last call, without what is below `info`; of too many lines, the last. */
-  take(linesMax: number): TakenLines {
-    if (this.#taken === this.#next) return { lines: [], leftOut: 0 };
+  take(linesMax: number): readonly string[] {
+    if (this.#taken === this.#next) return [];
     const from = Math.max(this.#taken, this.#first);
     const tellable = this.#from(from).filter((line) => !VERBOSE.test(line));
-    const lines = tellable.slice(-linesMax);
-    const leftOut = from - this.#taken + tellable.length - lines.length;
     this.#taken = this.#next;
-    return { lines, leftOut };
+    return tellable.slice(-linesMax);
   }
 
   #from(first: number): string[] {

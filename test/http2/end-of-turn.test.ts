@@ -134,3 +134,27 @@ test("a connection that fails when it is looked after is ended, and does not kee
   connection.closed();
   assert.equal(worker.pages.taken, 0);
 });
+
+test("everything that is written at the end of a turn is written within what is put around it", () => {
+  const clock = new FakeClock();
+  const said: string[] = [];
+  const turn = new Turn(clock, (write) => {
+    said.push("begin");
+    write();
+    said.push("end");
+  });
+  const again = { endTurn: () => said.push("again") };
+  turn.schedule({ endTurn: () => said.push("first") });
+  turn.schedule({
+    endTurn: () => {
+      said.push("second");
+      turn.schedule(again);
+    },
+  });
+  clock.runImmediates();
+  assert.deepEqual(said, ["begin", "first", "second", "end"]);
+  clock.runImmediates();
+  assert.deepEqual(said.slice(4), ["begin", "again", "end"]);
+  clock.runImmediates();
+  assert.equal(said.length, 7);
+});

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -251,6 +251,7 @@ test("a supervisor that is killed: the next start says so, and completes what it
   const dataDir = directory(t);
   const first = await start(dataDir);
   const clients = load(t, first);
+  await publishCanary(first);
   const slices = () => {
     try {
       return readdirSync(join(dataDir, "profiles/worker-1")).filter((name) => name.endsWith(".cpu.pb.gz"));
@@ -265,6 +266,10 @@ test("a supervisor that is killed: the next start says so, and completes what it
   assert.equal(forced.headers.get("location"), `/debug/incidents/${id}`);
   assert.equal((await fetch(`${first.adminUrl}/debug/incidents`, { method: "POST" })).status, 409);
   await incidentOf(first, "forced", has("profile-before.pb.gz"));
+  const words = join(dataDir, "incidents/last-words.json");
+  await eventually("log and ledger are on disk", () => existsSync(words));
+  for (const name of ["last-words.json", "run.json"])
+    assert.equal(statSync(join(dataDir, "incidents", name)).mode & 0o777, 0o600, name);
   const killedMs = Date.now();
   process.kill(first.pid, "SIGKILL");
   await first.exited;
@@ -276,6 +281,19 @@ test("a supervisor that is killed: the next start says so, and completes what it
   assert.ok(died.atMs <= killedMs + 1 && died.atMs > killedMs - 6_000, "its last sign of life is known");
   const before = flatten(decode(await fileOf(second, died, "profile-before.pb.gz")));
   assert.ok(before.some(({ labels }) => labels["worker"] === "1"));
+  const read = async (name: string) => {
+    const text = (await fileOf(second, died, name)).toString();
+    for (const canary of CANARIES) assert.equal(text.includes(canary), false, `${canary} is in ${name}`);
+    return text;
+  };
+  const said = logLines(await read("log.ndjson"));
+  assert.ok(said.some(({ msg, pid }) => msg === "ready" && pid === first.pid));
+  assert.ok(said.every(({ time }) => Date.parse(String(time)) <= killedMs));
+  const { clicks } = JSON.parse(await read("ledger.json")) as Record<string, { readonly received: number }>;
+  assert.ok(clicks!.received > 0);
+  assert.equal((JSON.parse(await read("versions.json")) as NodeJS.ProcessVersions).node, process.versions.node);
+  const config = JSON.parse(await read("config.json")) as Record<string, unknown>;
+  assert.deepEqual([config["workers"], config["kafkaSaslPassword"]], [2, "[redacted]"]);
   const half = (await incidents(second)).find((incident) => incident.id === id)!;
   assert.equal(half.state, "complete");
   assert.equal(half.why, "before the end");

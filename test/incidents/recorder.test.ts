@@ -189,11 +189,16 @@ test("a recorder that dies half-way leaves a readable half, which the next start
   assert.equal(half.state, "recording");
 
   const next = await setup(t, { dir: all.dir });
-  await next.recorder.completeInterrupted();
+  await next.recorder.completeInterrupted(({ atMs }) => {
+    assert.equal(atMs, of.atMs);
+    return ["ledger.json", "ledger-of-the-end.json"].map((name) => ({ name, content: "of the end" }));
+  });
   const incident = next.store.get(id)!;
   assert.equal(incident.state, "complete");
   assert.deepEqual(incident.problems, ["its recorder died; what was left on disk was added at the next start"]);
   assert.ok(names(incident).includes("heap.pb.gz"));
+  assert.equal(read(next, id, "ledger-of-the-end.json"), "of the end");
+  assert.notEqual(read(next, id, "ledger.json"), "of the end", "what was there stays");
   assert.equal(read(next, id, "profile-before.pb.gz"), `cpu ${of.atMs - 300_000} ${of.atMs}`);
   assert.equal(next.store.interrupted().length, 0);
   await all.recorder.stop();

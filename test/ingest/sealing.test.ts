@@ -91,6 +91,27 @@ test("a batch behind one in flight waits for its linger, and no longer", () => {
   assert.deepEqual(harness.sealed(), { idle: 1, linger: 1 });
 });
 
+test("what is open is told with its age, and once only", () => {
+  const harness = new Harness({ lingerMs: 50, topics: { t: { partitions: 2 } } });
+  const { accumulatorEvents, accumulatorBytes, accumulatorOldestAge } = harness.metrics;
+  const told = () => [accumulatorEvents.with().snapshot(), accumulatorOldestAge.with().snapshot()];
+  assert.deepEqual(told(), [0, 0]);
+  harness.publishValues(["sent"], 0);
+  harness.turn();
+  assert.deepEqual(told(), [0, 0]);
+  harness.publishValues(["a", "b"], 0);
+  harness.turn();
+  harness.clock.advance(20);
+  harness.publishValues(["c"], 0);
+  harness.publishValues(["d", "e", "f"], 1);
+  assert.deepEqual(told(), [6, 0.02], "before the end of the turn");
+  assert.ok(accumulatorBytes.with().snapshot() > 2 * 61);
+  harness.turn();
+  assert.deepEqual(told(), [3, 0.02], "the idle partition was sealed");
+  harness.clock.advance(30);
+  assert.deepEqual([...told(), accumulatorBytes.with().snapshot()], [0, 0, 0]);
+});
+
 test("the lingers of many partitions end each in its own time, by one timer", () => {
   const harness = new Harness({ lingerMs: 5, topics: { t: { partitions: 4 } } });
   for (let partition = 0; partition < 4; partition++) harness.publishValues(["first"], partition);

@@ -11,6 +11,7 @@ import { UnassignedTopics } from "../../src/ingest/unassigned-topics.ts";
 import { Session } from "../../src/ingest/session.ts";
 import { murmur2 } from "../../src/wire/murmur2.ts";
 import { hasValidCrc } from "../../src/wire/record-batch.ts";
+import { noAttribution } from "../../src/telemetry/attribution.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { JAVA_VECTORS } from "../wire/java-vectors.ts";
@@ -181,7 +182,7 @@ test("a topic that is gone leaves its ledger behind and nothing else, as soon as
 
 test("of topics that do not exist the oldest is forgotten first", async () => {
   const source = new FakeTopics();
-  const topics = new Topics(source, new FakeClock(), createMetrics(), () => {});
+  const topics = new Topics(source, new FakeClock(), createMetrics(), noAttribution, () => {});
   for (let i = 0; i <= 1_000; i++) {
     const lookup = topics.lookup(`missing-${i}`);
     source.missing(`missing-${i}`);

@@ -71,7 +71,8 @@ export function producerConformance(subject: Subject, faults: readonly ClusterFa
       } finally {
         await producer.dispose();
       }
-      assert.equal(total(metrics, "sluice_kafka_queued_bytes"), 0, "what is settled is not counted as queued");
+      for (const what of ["bytes", "events", "oldest_age_seconds"])
+        assert.equal(total(metrics, `sluice_kafka_queued_${what}`), 0, "what is settled is not counted as queued");
     });
   };
 
@@ -222,10 +223,21 @@ export function producerConformance(subject: Subject, faults: readonly ClusterFa
   aCase("metrics tell connections, requests, bytes and time by the same names", async (context) => {
     const { cluster, producer, metrics } = context;
     const topic = await cluster.createTopic(1);
-    await sendNumbered(context, topic, 1, 5);
+    await producer.lookup(topic);
+    const sending = sendNumbered(context, topic, 1, 5);
+    await sleep(1);
+    assert.ok(total(metrics, "sluice_kafka_queued_events") > 0);
+    assert.ok(total(metrics, "sluice_kafka_queued_oldest_age_seconds") > 0);
+    await sending;
+    assert.equal(total(metrics, "sluice_kafka_queued_oldest_age_seconds"), 0);
     assert.ok(total(metrics, "sluice_kafka_connections") >= 1);
     assert.ok(total(metrics, "sluice_kafka_requests_total", "Produce") >= 1);
     assert.ok(total(metrics, "sluice_kafka_sent_bytes_total") > 300);
+    assert.ok(total(metrics, "sluice_kafka_received_bytes_total") > 100);
+    for (const { name, series } of snapshot(metrics)) {
+      if (!name.startsWith("sluice_kafka_")) continue;
+      for (const [[broker]] of series) if (broker !== undefined) assert.match(broker, /^[^:]+:\d+$/, name);
+    }
     const [[, buckets] = []] = snapshot(metrics).find(({ name }) => name === "sluice_kafka_request_seconds")!.series;
     assert.ok(
       (buckets as number[]).slice(0, -1).some((count) => count > 0),

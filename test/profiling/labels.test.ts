@@ -30,8 +30,8 @@ test("label sets are made once for each method, caller and topic", () => {
   assert.deepEqual(a, { method: PUBLISH, topic: "a", caller: "10.0.0.1", stage: "receive" });
   assert.equal(first.of("a"), a);
   assert.equal(first.of("b"), b);
-  assert.equal(labels.stage("produce", "a"), labels.stage("produce", "a"));
-  assert.deepEqual(labels.stage("settle", "a"), { topic: "a", stage: "settle" });
+  assert.deepEqual(labels.ofTopic("settle", "a"), { topic: "a", stage: "settle" });
+  assert.deepEqual(labels.ofAll("write"), { stage: "write" });
 });
 
 test("more callers and topics than are remembered are labelled all the same", () => {
@@ -58,7 +58,7 @@ test("what is marked lasts until the end of the turn, and what is entered until 
   const clock = new FakeClock();
   const labels = new SampleLabels(clock);
   const receive = labels.origin(PUBLISH, "10.0.0.1:1").of("a");
-  const settle = labels.stage("settle", "b");
+  const settle = labels.ofTopic("settle", "b");
   labels.mark(receive);
   assert.equal(time.getContext(), receive);
   const previous = labels.enter(settle);
@@ -101,6 +101,6 @@ test("samples have the labels that were on when they were taken, and others have
 test("labels do no harm when nobody samples any more", () => {
   const labels = new SampleLabels(new FakeClock());
   profiler.stop();
-  labels.mark(labels.stage("settle", "a"));
+  labels.mark(labels.ofTopic("settle", "a"));
   profiler.start();
 });

@@ -10,6 +10,8 @@ import { parseSliceFileName, sliceFileName, type Slice } from "../../src/profili
 import { sliceWriter } from "../../src/profiling/slice-files.ts";
 import { EmptyWindowError, profileOf } from "../../src/profiling/window.ts";
 import { systemClock } from "../../src/clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { eventually } from "../support/service.ts";
 import { type Given, profile } from "./build.ts";
 import { flatten } from "./read.ts";
 
@@ -82,17 +84,6 @@ test("of the heap, each process's last profile counts", async () => {
   await write("worker-1", slice(15, 15, {}, "heap"));
   assert.deepEqual(cpu(await profileOf({ dir, kind: "heap", fromMs: 10, toMs: 20 })), { 0: 7, 1: 10 });
   assert.deepEqual(cpu(await profileOf({ dir, kind: "heap", fromMs: 10, toMs: 19 })), { 0: 10, 1: 10 });
-});
-
-test("a label chooses samples, of each slice", async () => {
-  const of = (topic: string, value: number) => ({ labels: { topic }, value: [1, value] as const });
-  await write("worker-0", slice(0, 10, of("clicks", 1)), slice(10, 20, of("a:b", 2)));
-  await write("worker-1", slice(0, 10, of("clicks", 4)), slice(10, 20, { labels: { caller: "clicks" } }));
-  const chosen = async (label: string) => cpu(await profileOf({ dir, kind: "cpu", fromMs: 0, toMs: 20, label }));
-  assert.deepEqual(await chosen("topic:clicks"), { 0: 1, 1: 4 });
-  assert.deepEqual(await chosen("topic:a:b"), { 0: 2 });
-  assert.deepEqual(await chosen("topic:none"), {});
-  assert.deepEqual(await chosen("worker:1"), { 1: 10 });
 });
 
 test("what cannot be read is told, and the rest is there; nothing at all is an error", async () => {
@@ -181,6 +172,20 @@ test("a past window is there at once, also of a process that does not answer", a
     assert.match(error.message, /no slices of that time; incomplete: worker 0: it did not answer within 3 s$/);
     return true;
   });
+});
+
+test("what nobody waits for any more ends: no second cut is made, and nothing is read", async () => {
+  const asked = new Metronome("0");
+  const clock = new FakeClock(Date.now());
+  const collector = new ProfileCollector(dir, clock, () => [asked]);
+  const hungUp = new Error("hung up");
+  const client = new AbortController();
+  const taken = collector.take({ kind: "cpu", seconds: 300 }, client.signal);
+  await eventually("it waits", () => clock.timers === 1);
+  client.abort(hungUp);
+  await assert.rejects(taken, hungUp);
+  assert.deepEqual([asked.spans.length, clock.timers], [1, 0]);
+  await assert.rejects(collector.take({ kind: "cpu", past: 60 }, client.signal), hungUp);
 });
 
 test("another process in a worker's place meanwhile is told", async () => {

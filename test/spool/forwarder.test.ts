@@ -7,6 +7,7 @@ import { readDeadLetters } from "../../src/spool/dead-letter-reader.ts";
 import { DeadLetters } from "../../src/spool/dead-letters.ts";
 import { Forwarder, type ForwarderOptions } from "../../src/spool/forwarder.ts";
 import type { DeadLetter } from "../../src/spool/letter.ts";
+import { type Attribution, type Labels, noAttribution } from "../../src/telemetry/attribution.ts";
 import { type Logger, silentLogger } from "../../src/telemetry/log.ts";
 import { batchOf as recordBatchOf, valuesOf } from "../kafka/support/batches.ts";
 import { DIR, settle, type SpoolFixture, startSpool, stopSpool } from "./support/fixtures.ts";
@@ -41,12 +42,16 @@ async function startForwarder(
   producer = new FakeProducer(),
   options: ForwarderOptions = {},
   log: Logger = silentLogger(),
+  attribution: Attribution = noAttribution,
 ): Promise<ForwarderFixture> {
   const { fs, clock, metrics } = spool;
   const dependencies = { log, metrics, clock, fs };
   const deadLetters = new DeadLetters(dependencies, { dir: LETTERS, segmentBytes: 1e6 });
   await deadLetters.start();
-  const forwarder = new Forwarder({ ...dependencies, spool: spool.spool, producer, deadLetters, repartition }, options);
+  const forwarder = new Forwarder(
+    { ...dependencies, spool: spool.spool, producer, deadLetters, repartition, attribution },
+    options,
+  );
   await forwarder.start();
   await settle();
   return { ...spool, producer, forwarder, deadLetters };
@@ -90,6 +95,38 @@ test("what is spooled goes to Kafka in order, and what is stored is not sent aga
   await stop(fixture);
   const again = await startSpool(spool.fs.kill());
   assert.deepEqual(again.open(), []);
+});
+
+test("what forwarding costs has its topic's label, and nothing keeps it", async () => {
+  let current: Labels = {};
+  const sentAs: string[] = [];
+  const attribution: Attribution = {
+    ...noAttribution,
+    ofTopic: (stage, topic) => ({ stage, topic }),
+    mark: (labels) => (current = labels),
+    enter: (labels) => {
+      const previous = current;
+      current = labels;
+      return previous;
+    },
+    leave: (previous) => (current = previous),
+  };
+  const spool = await startSpool(new MemoryFileSystem());
+  for (const text of ["a", "b", "c"]) spool.append(text);
+  await settle();
+  const producer = producerWith("clicks");
+  producer.decide = ({ text }) => {
+    sentAs.push(`${text} ${current["stage"]} ${current["topic"]}`);
+    return text === "a" ? "stored" : undefined;
+  };
+  const fixture = await startForwarder(spool, producer, {}, silentLogger(), attribution);
+  assert.deepEqual(sentAs, ["a forward clicks", "b forward clicks", "c forward clicks"]);
+  current = {};
+  producer.settle("b", "stored");
+  assert.deepEqual(current, {});
+  producer.settle("c", "stored");
+  await settle();
+  await stop(fixture);
 });
 
 test("one batch of a partition goes until it is stored, then more and more at a time", async () => {

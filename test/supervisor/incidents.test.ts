@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -84,4 +84,30 @@ test("the report of a stuck thread that an earlier run left is recorded and remo
   incidents.start();
   await eventually("the report of the run before is recorded", () => incidents.incidents()[0]?.kind === "stuck_loop");
   await eventually("the report is removed", () => !existsSync(path));
+});
+
+test("what a worker said when it died of an exception is recorded at the next start, if nobody took it before", async (t) => {
+  const dataDir = directory(t);
+  const dir = join(dataDir, "profiles", "worker-3");
+  const error = { type: "TypeError", message: "a bug", frames: ["at f (x.ts:1:1)"] };
+  const report = { atMs: 5, error, lines: ['{"msg":"its last line"}'] };
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, "crash-12.json"), JSON.stringify(report));
+  // One that was cut short, and one of a worker of this run, which whoever sees its end takes.
+  writeFileSync(join(dir, "crash-13.json"), '{"atMs":');
+  writeFileSync(join(dir, "crash-14.json"), JSON.stringify({ ...report, atMs: Date.now() + 60_000 }));
+  const incidents = incidentsOf(t, dataDir);
+  incidents.start();
+  const found = await eventually("it is recorded", () => {
+    const [incident] = incidents.incidents();
+    return incident?.state === "complete" && incident;
+  });
+  assert.deepEqual([found.kind, found.worker, found.atMs], ["crash", "3", 5]);
+  assert.equal(found.why, "it ended in an earlier run, of TypeError: a bug");
+  const read = (name: string) => readFileSync(incidents.incidentFile(found.id, name)!, "utf8");
+  assert.equal(read("stack.txt"), "TypeError: a bug\n    at f (x.ts:1:1)\n");
+  assert.equal(read("log.ndjson"), '{"msg":"its last line"}\n');
+  await eventually("the report is removed", () => !existsSync(join(dir, "crash-12.json")));
+  assert.equal(existsSync(join(dir, "crash-14.json")), true);
+  assert.equal(incidents.incidents().length, 1);
 });

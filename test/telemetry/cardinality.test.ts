@@ -67,7 +67,7 @@ test("workers with different topics do not add up to more series, over their dea
     ...LIMITS,
     workers: 3,
     up: () => true,
-    ports: () => [],
+    ports: () => undefined,
   });
   let received = 0;
   for (let life = 0; life < 4; life++) {

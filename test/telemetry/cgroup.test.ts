@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Cgroup, CgroupMetrics, hostMemoryBytes } from "../../src/telemetry/cgroup.ts";
+import { CgroupMetrics } from "../../src/telemetry/cgroup-metrics.ts";
+import { Cgroup, hostMemoryBytes } from "../../src/telemetry/cgroup.ts";
 
 const files = (content: Readonly<Record<string, string>>) => (path: string) => content[path];
 

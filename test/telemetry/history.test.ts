@@ -7,6 +7,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -146,4 +147,13 @@ test("a directory that is not there has no history, and one that cannot be writt
   writeFileSync(join(dir.path, "a-file"), "");
   const file = new HistoryFile(silentLogger(), filled(5), join(dir.path, "a-file"), START);
   await file.write(START + 5_000);
+});
+
+test("nobody but its user may read the history", async () => {
+  using dir = directory();
+  const at = join(dir.path, "history");
+  const file = new HistoryFile(silentLogger(), filled(5), at, START);
+  await file.write(START + 5_000);
+  const modes = [at, ...readdirSync(at).map((name) => join(at, name))].map((path) => statSync(path).mode & 0o777);
+  assert.deepEqual(modes, [0o700, 0o600]);
 });

@@ -6,6 +6,7 @@
 import type { Clock } from "../../clock.ts";
 import type { RequestHandler } from "../../http2/request.ts";
 import { Http2Server, type Http2ServerOptions } from "../../http2/server.ts";
+import { type Attribution, noAttribution } from "../../telemetry/attribution.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { bindError } from "../bind-error.ts";
@@ -22,6 +23,7 @@ export interface NativeDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly attribution?: Attribution | undefined;
 }
 
 export interface NativeOptions extends Http2ServerOptions, CallLimits {
@@ -38,7 +40,7 @@ export class NativeServer implements GrpcServer {
   #tlsWatch: TlsWatch | undefined;
 
   constructor(dependencies: NativeDependencies, methods: readonly Method[], options: NativeOptions) {
-    const { log, metrics, clock } = dependencies;
+    const { log, metrics, clock, attribution = noAttribution } = dependencies;
     this.#dependencies = dependencies;
     this.#options = options;
     this.#notices = new Notices(log, clock);
@@ -49,7 +51,13 @@ export class NativeServer implements GrpcServer {
     const calls = new Calls({ metrics, clock, observer, notices: this.#notices }, methods, options);
     this.#calls = calls;
     const handler: RequestHandler = (stream, headers) => calls.open(stream, headers);
-    this.#http2 = new Http2Server({ handler, observer, clock }, options);
+    const labels = attribution.ofAll("write");
+    const aroundWrites = (write: () => void) => {
+      const previous = attribution.enter(labels);
+      write();
+      attribution.leave(previous);
+    };
+    this.#http2 = new Http2Server({ handler, observer, clock, aroundWrites }, options);
   }
 
   get address(): { readonly host: string; readonly port: number } {

@@ -57,6 +57,8 @@ interface Instruments {
   readonly requests: Counter;
   readonly requestTime: TimeHistogram;
   readonly retries: Counter;
+  readonly disconnects: Counter;
+  readonly throttled: Counter;
   readonly traffic: Traffic;
 }
 
@@ -205,7 +207,7 @@ export class Broker {
     if (this.#link !== link) return;
     this.#link = undefined;
     this.#meters.connections.dec();
-    this.#dependencies.metrics.kafkaDisconnects.with(this.name).inc();
+    this.#meters.disconnects.inc();
     this.#dependencies.log.warn({ broker: this.name, reason: error.message }, "lost connection to broker");
     this.#dependencies.onUnreachable();
     this.#schedulePump();
@@ -321,7 +323,7 @@ export class Broker {
       const response = decodeProduceResponse(bytes);
       results = response.results;
       if (response.throttleMs > 0) {
-        metrics.kafkaThrottle.with(this.name).inc(response.throttleMs / 1000);
+        this.#meters.throttled.inc(response.throttleMs / 1000);
         this.#throttledUntilMs = clock.monotonic() + response.throttleMs;
       }
       if (response.nodeEndpoints.length > 0) this.#dependencies.onEndpoints(response.nodeEndpoints);
@@ -350,6 +352,8 @@ export class Broker {
       requests: metrics.kafkaRequests.with(this.name, "Produce"),
       requestTime: metrics.kafkaRequestTime.with(this.name),
       retries: metrics.kafkaRetries.with(this.name),
+      disconnects: metrics.kafkaDisconnects.with(this.name),
+      throttled: metrics.kafkaThrottle.with(this.name),
       traffic: { sent: metrics.kafkaSentBytes.with(this.name), received: metrics.kafkaReceivedBytes.with(this.name) },
     });
   }

@@ -61,7 +61,11 @@ export class DirectProducer implements Producer, PartitionHost {
   constructor(dependencies: DirectProducerDependencies, options: KafkaOptions) {
     this.#dependencies = dependencies;
     this.#idle = new IdleWaiters(dependencies.clock);
-    dependencies.metrics.kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
+    const { kafkaQueuedEvents, kafkaQueuedBytes, kafkaQueuedOldestAge, kafkaLeaderMoves } = dependencies.metrics;
+    kafkaQueuedOldestAge.with().read = () => this.#oldestAgeSeconds();
+    // There from the start, so that nobody has to tell none from nothing yet.
+    for (const family of [kafkaQueuedEvents, kafkaQueuedBytes]) family.with();
+    kafkaLeaderMoves.with();
     this.#cluster = new Cluster(
       {
         ...dependencies,

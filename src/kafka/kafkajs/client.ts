@@ -70,6 +70,7 @@ export class Client {
     socket.setNoDelay(true);
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
+    const disconnects = this.#metrics.kafkaDisconnects.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
     socket.once("connect", () => {
       connections.inc();
@@ -80,7 +81,7 @@ export class Client {
       socket.once("end", lost).once("error", lost);
       socket.once("close", () => {
         connections.dec();
-        if (isLost && !this.#closed) this.#metrics.kafkaDisconnects.with(broker).inc();
+        if (isLost && !this.#closed) disconnects.inc();
       });
     });
     socket.once("close", () => {

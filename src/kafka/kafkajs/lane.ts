@@ -136,6 +136,7 @@ export class Lane {
     part.batch.sentAtMs ??= clock.monotonic();
     part.batch.sentTo = this.#broker;
     const inFlight = metrics.kafkaInFlight.with(this.#broker);
+    metrics.kafkaRetries.with(this.#broker);
     inFlight.inc();
     this.#sending = true;
     let outcome: number | Failure | IngestError;

@@ -90,8 +90,8 @@ const harmful = (method: Method): Method => ({
 
 const environment: Environment = {
   ...realEnvironment,
-  createServer: (methods, log, metrics, config) =>
-    realEnvironment.createServer(methods.map(harmful), log, metrics, config),
+  createServer: (methods, log, metrics, config, attribution) =>
+    realEnvironment.createServer(methods.map(harmful), log, metrics, config, attribution),
 };
 
 const create: CreateService = (options) => createService({ ...options, environment });
