@@ -27,6 +27,9 @@ import { headersOf, isSampled, parentOf, TRACESTATE } from "./trace-context.ts";
 /** Requests that the span of a record batch links to, as many as the SDK's default limit. */
 const LINKS_MAX = 128;
 
+/** A small integer to V8, which counts down without memory. */
+const SKIP_MAX = 0x3fff_ffff;
+
 export interface TracerOptions {
   /** Which part of the requests without a context is recorded, from 0 to 1. */
   readonly sampleRatio: number;
@@ -100,7 +103,7 @@ export class Tracer implements Tracing {
     }
     if (this.#skip-- > 0) return undefined;
     this.#skip = this.#nextSkip();
-    if (!this.#isAllowed(receivedAtMs)) return undefined;
+    if (this.#ratio === 0 || !this.#isAllowed(receivedAtMs)) return undefined;
     return this.#record(method, call, receivedAtMs, undefined);
   }
 
@@ -169,8 +172,8 @@ export class Tracer implements Tracing {
 
   /** One draw for all requests up to the next that is recorded has the same outcomes as one for each (it is geometric). */
   #nextSkip(): number {
-    if (this.#ratio === 0) return Number.POSITIVE_INFINITY;
-    return Math.floor(Math.log(1 - this.#random()) / Math.log(1 - this.#ratio));
+    if (this.#ratio === 0) return SKIP_MAX;
+    return Math.min(SKIP_MAX, Math.floor(Math.log(1 - this.#random()) / Math.log(1 - this.#ratio)));
   }
 
   #isAllowed(nowMs: number): boolean {
