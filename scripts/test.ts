@@ -1,8 +1,8 @@
 // `npm test`: every test file of the repository, with one real Kafka broker for those that need it.
 //
-// Two files run at a time: much of what starts the service waits for something to happen. Those that load the real broker run alone, so
-// that their time limits mean the same on a small machine. Judges (programs of others) are fetched and built before their tests
-// begin.
+// Several processes run at a time, since much of what is tested waits for something to happen, and unit tests share processes
+// (test/sharing.ts). Those that load the real broker run alone, so that their time limits mean the same on a small machine.
+// Judges (programs of others) are fetched and built before their tests begin.
 // What ends is told at once: a line per file that passes, everything about one that fails. The last line is
 // `N passed, N failed`, with `, N skipped` if there are any, and the exit code is 1 if anything failed.
 
@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { missingForBrowser } from "./chromium.ts";
 import { judge, JUDGES, missingJudges } from "./judges.ts";
 import { type KafkaCluster, missingForKafka, SHARED_KAFKA, startKafka } from "./kafka.ts";
-import { type FileResult, runTestFile } from "./test/test-file.ts";
+import { groupsOf } from "./test/sharing.ts";
+import { type FileResult, runTestFiles } from "./test/test-process.ts";
 
 const HELP = `Runs the tests.
 
@@ -24,8 +25,11 @@ const HELP = `Runs the tests.
 `;
 
 const ROOT = join(import.meta.dirname, "..");
-const UNIT = { concurrency: 2, timeoutMs: 120_000 } as const;
+/** One more than small machines have cores: some wait. */
+const UNIT = { concurrency: 3, timeoutMs: 120_000 } as const;
 const SERVICE = { concurrency: 2, timeoutMs: 300_000 } as const;
+/** What Node.js has compiled, with the types stripped, for the next process that loads it. */
+const COMPILED = join(ROOT, ".cache", "compiled");
 const KAFKA = { concurrency: 1, timeoutMs: 300_000 } as const;
 
 interface Totals {
@@ -57,23 +61,29 @@ function matches(file: string, filter: string): boolean {
 }
 
 async function runAll(
-  files: readonly string[],
+  groups: readonly (readonly string[])[],
   options: { readonly concurrency: number; readonly timeoutMs: number },
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
   totals: Totals,
 ): Promise<void> {
-  const queue = [...files];
+  const queue = [...groups];
   const worker = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined && !signal.aborted; file = queue.shift()) {
-      const result = await runTestFile(join(ROOT, file), { root: ROOT, timeoutMs: options.timeoutMs, env, signal });
-      totals.passed += result.passed;
-      totals.failed += result.failures.length;
-      totals.skipped += result.skipped;
-      print(describe(result));
+    for (let group = queue.shift(); group !== undefined && !signal.aborted; group = queue.shift()) {
+      const files = group.map((file) => join(ROOT, file));
+      for (const result of await runTestFiles(files, { root: ROOT, timeoutMs: options.timeoutMs, env, signal })) {
+        totals.passed += result.passed;
+        totals.failed += result.failures.length;
+        totals.skipped += result.skipped;
+        print(describe(result));
+      }
     }
   };
   await Promise.all(Array.from({ length: options.concurrency }, worker));
+}
+
+function each(files: readonly string[]): string[][] {
+  return files.map((file) => [file]);
 }
 
 function describe({ file, passed, skipped, durationMs, failures, output }: FileResult): string {
@@ -124,19 +134,19 @@ async function main(): Promise<number> {
   if (judged.length > 0) loud.push(...(await missingJudges()).map((line) => `${how}: nothing is judged by ${line}`));
   for (const line of loud) print(`!!! ${line}`);
 
-  await runAll(unit, UNIT, env, signal, totals);
-  await runAll(service, SERVICE, env, signal, totals);
+  await runAll(groupsOf(unit, ROOT), UNIT, { ...env, NODE_COMPILE_CACHE: COMPILED }, signal, totals);
+  await runAll(each(service), SERVICE, env, signal, totals);
   if (judged.length > 0 && !signal.aborted) {
     await prepareJudges();
-    await runAll(judged, SERVICE, env, signal, totals);
+    await runAll(each(judged), SERVICE, env, signal, totals);
   }
   const notRun = [...(missing === undefined ? [] : kafka), ...(missingBrowser === undefined ? [] : browser)];
   if (isFailure) totals.failed += notRun.length;
   else totals.skipped += notRun.length;
-  if (missingBrowser === undefined) await runAll(browser, SERVICE, env, signal, totals);
+  if (missingBrowser === undefined) await runAll(each(browser), SERVICE, env, signal, totals);
   if (missing === undefined && kafka.length > 0 && !signal.aborted) {
     await withBroker(totals, async (cluster) => {
-      await runAll(kafka, KAFKA, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
+      await runAll(each(kafka), KAFKA, { ...env, [SHARED_KAFKA]: cluster.bootstrap }, signal, totals);
     });
   }
 

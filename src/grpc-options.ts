@@ -7,7 +7,7 @@ import { checkTls, readTls, type TlsPaths } from "./tls/files.ts";
 import { readOpenFilesMax } from "./telemetry/process.ts";
 
 /** File descriptors of a worker that are not for clients: the spool's files, connections to brokers, the process's own. */
-const OTHER_FILES = 256;
+export const OTHER_FILES = 256;
 
 /** @throws IngestError if there is no certificate where the configuration says. */
 export function grpcJsOptions(config: Config): GrpcJsOptions {

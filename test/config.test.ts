@@ -43,6 +43,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     grpcConnectionIdleMaxMs: 900_000,
     grpcConnectionAgeMaxMs: 1_800_000,
     grpcConnectionAgeGraceMs: 30_000,
+    adminTail: false,
     adminToken: undefined,
     adminTlsCertFile: undefined,
     adminTlsKeyFile: undefined,

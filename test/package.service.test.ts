@@ -194,6 +194,21 @@ test("it serves with workers of its own, and takes events from its own command l
   assert.equal((await service.stop()).code, 0);
 });
 
+test("its page has its scripts, as JavaScript, and the charts' library", async () => {
+  await using service = await startService({ entry: bin, args: ["serve"] });
+  const page = await (await fetch(service.adminUrl)).text();
+  const paths = Array.from(page.matchAll(/(?:src|href)="(\/debug\/assets\/[^"]+)"/g), ([, path]) => path!);
+  assert.ok(paths.includes("/debug/assets/live/client/main.js"), paths.join(" "));
+  for (const path of paths) {
+    const response = await fetch(service.adminUrl + path);
+    assert.equal(response.status, 200, path);
+    const code = await response.text();
+    for (const [, imported] of code.matchAll(/^import [^;]*from "([^"]+)";$/gm))
+      assert.ok(paths.includes(new URL(imported!, service.adminUrl + path).pathname), `${path} imports ${imported}`);
+  }
+  assert.doesNotMatch(service.stderr(), /Warning/);
+});
+
 test("its types are those of the SDK, for both ways in which TypeScript finds modules", async () => {
   writeFileSync(
     join(app, "types.ts"),

@@ -49,7 +49,8 @@ export interface KafkaCluster extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const READY_TIMEOUT_MS = 60_000;
+/** Four JVMs that start at once on two cores, with others at work on these, have taken longer than a minute. */
+const READY_TIMEOUT_MS = 180_000;
 const POLL_MS = 100;
 /** The last brokers to go wait in vain for a quorum; their data is removed anyway. */
 const STOP_GRACE_MS = 1_500;

@@ -19,6 +19,7 @@ import { CaptureError, type CaptureRequest } from "../profiling/collect.ts";
 import { difference } from "../profiling/select.ts";
 import { inspectionRoutes } from "./inspection.ts";
 import { BadParameter, Parameters, type Query } from "./parameters.ts";
+import { sendPage } from "./pages/document.ts";
 import { pprofIndex } from "./pprof-index.ts";
 import { NothingFound, readView, sendProfile, VIEW_PARAMETERS } from "./profile-view.ts";
 import type { AdminState } from "./state.ts";
@@ -159,7 +160,7 @@ export function pprofRoutes(app: FastifyInstance, state: AdminState): void {
       await reply.redirect("/debug/pprof/");
     });
     debug.get("/debug/pprof/", async (_request, reply) => {
-      await reply.type("text/html; charset=utf-8").send(pprofIndex(state.profiled));
+      await sendPage(reply, pprofIndex(state.profiled));
     });
     debug.get<{ Querystring: Query }>("/debug/pprof/profile", (request, reply) => captures.cpu(request, reply));
     debug.get<{ Querystring: Query }>("/debug/pprof/heap", (request, reply) => captures.heap(request, reply));

@@ -1,4 +1,4 @@
-// The admin port: metrics, health, profiles and a page that lists them. It answers when ingest does not.
+// The admin port: metrics, health, profiles, incidents, and the page that shows it all live. It answers when ingest does not.
 //
 // Everything is GET, so that nothing here changes anything, but for the paths that `isPost` knows. Errors are text for the
 // person who typed the URL. Metrics and health are for everybody who reaches the port; the rest is guarded (access.ts).
@@ -12,8 +12,8 @@ import { Access } from "./access.ts";
 import { deadLetterRoutes, DROP_PATH } from "./dead-letters.ts";
 import { healthRoutes } from "./health.ts";
 import { incidentRoutes } from "./incidents.ts";
+import { liveRoutes } from "./live/routes.ts";
 import { metricsRoute } from "./metrics.ts";
-import { page } from "./page.ts";
 import { INCIDENTS_PATH } from "./paths.ts";
 import { pprofRoutes } from "./pprof.ts";
 import { speedscopeRoutes } from "./speedscope.ts";
@@ -97,9 +97,7 @@ export class AdminServer {
     healthRoutes(this.#app, state);
     void this.#app.register(async (guarded) => {
       access.guard(guarded);
-      guarded.get("/", async (_request, reply) => {
-        await reply.type("text/html; charset=utf-8").send(page(state));
-      });
+      liveRoutes(guarded, state);
       pprofRoutes(guarded, state);
       speedscopeRoutes(guarded);
       deadLetterRoutes(guarded, state);

@@ -7,6 +7,7 @@ import type { CaptureRequest } from "../profiling/collect.ts";
 import type { ThreadUsage } from "../profiling/threads.ts";
 import type { EventLoopSecond } from "../telemetry/event-loop.ts";
 import type { Ledger } from "../telemetry/ledger.ts";
+import type { LiveSnapshot } from "./live/model.ts";
 import type { Rendered } from "../telemetry/render.ts";
 
 export interface Problem {
@@ -69,7 +70,30 @@ export type Observed<T> =
   | { readonly worker: string; readonly value: T; readonly reason?: undefined }
   | { readonly worker: string; readonly value?: undefined; readonly reason: string };
 
-export interface AdminState extends IncidentState {
+/** An event of a topic. */
+export interface TailedEvent {
+  /** As one line of JSON, made when it is asked for. */
+  line(): string;
+}
+
+/** Reads a topic as events come in, from now on; whenever `skip` says so, it goes on at the end. */
+export type TopicTail = (
+  topic: string,
+  skip: () => boolean,
+  signal: AbortSignal,
+) => AsyncIterable<readonly TailedEvent[]>;
+
+/** Now and the last fifteen minutes. */
+export interface LiveState {
+  /** @param sinceMs which seconds its history has: those that ended after it, in milliseconds since the epoch. */
+  live(sinceMs: number): LiveSnapshot;
+  /** Calls at the end of every second. @returns what ends that. */
+  watchLive(watcher: () => void): () => void;
+  /** Undefined: topics are not shown here (ADMIN_TAIL). */
+  readonly tail: TopicTail | undefined;
+}
+
+export interface AdminState extends IncidentState, LiveState {
   renderMetrics(openMetrics: boolean): Promise<Rendered>;
   readiness(): Readiness;
   /** Sums over workers, by topic. */

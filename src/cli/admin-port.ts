@@ -28,6 +28,8 @@ interface Question {
 export interface Answered {
   readonly status: number;
   readonly body: string;
+  /** The service's clock, to a second, in milliseconds since the epoch; undefined: it did not say. */
+  readonly date: number | undefined;
 }
 
 export class AdminPort {
@@ -93,7 +95,12 @@ export class AdminPort {
     const deadline = AbortSignal.timeout(timeoutMs);
     const signal = this.#signal === undefined ? deadline : AbortSignal.any([this.#signal, deadline]);
     const response = await this.#ask(path, { ...question, signal, silenceMs: timeoutMs });
-    return { status: response.statusCode ?? 0, body: (await this.#body(response)).toString() };
+    const date = Date.parse(response.headers.date ?? "");
+    return {
+      status: response.statusCode ?? 0,
+      body: (await this.#body(response)).toString(),
+      date: Number.isNaN(date) ? undefined : date,
+    };
   }
 
   async #open(path: string, question: Question): Promise<IncomingMessage> {

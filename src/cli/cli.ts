@@ -33,6 +33,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./dead-letters.ts")).deadLetters,
   },
   {
+    name: "top",
+    summary: "Watch a service in a terminal: throughput, latency by stage, queues, brokers, workers, clients.",
+    load: async () => (await import("./top.ts")).top,
+  },
+  {
     name: "profile",
     summary: "Print or write where a service's CPU went and what its heap holds, also of minutes that have passed.",
     load: async () => (await import("./profile.ts")).profile,
@@ -44,7 +49,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "doctor",
-    summary: "Check configuration, brokers, topics and host, and say what to do.",
+    summary: "Check configuration, brokers, topics, consumer groups, hosts and services, and say what to do.",
     load: async () => (await import("./doctor.ts")).doctor,
   },
 ];

@@ -1,111 +1,126 @@
 // `sluice doctor`: looks at everything a service needs, and says of each finding what to do.
+//
+// Services and Kafka are looked at twice, some seconds apart, and both at the same time: what grows, and what goes where, shows
+// in the difference alone. Nothing is changed anywhere.
 
-import { text } from "../config/kinds.ts";
+import { duration, remoteAddress, text } from "../config/kinds.ts";
 import { type Config, formatAddress, loadConfig } from "../config.ts";
-import { ADMIN_NOTE, adminFlags, adminMistakes, adminTarget, type AdminValues } from "./admin-target.ts";
+import { ADMIN_NOTE, adminFlags, adminMistakes, type AdminTarget } from "./admin-target.ts";
 import { command, printMistakes } from "./command.ts";
 import { checkAdminCertificate, checkCertificate, checkShownCertificate } from "./doctor/certificate.ts";
 import { checkDeadLetters } from "./doctor/dead-letters.ts";
-import { error, type Finding, mistakeFinding, ok } from "./doctor/finding.ts";
+import { error, type Finding, type Level, type NamedFinding, named, ok } from "./doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "./doctor/host.ts";
-import { checkService } from "./doctor/service.ts";
-import { many, toggle } from "./flag.ts";
-import { CliError, Exit, printLines } from "./io.ts";
-import { plural, table } from "./table.ts";
+import { report } from "./doctor/report.ts";
+import { topicsOfService } from "./doctor/service-facts.ts";
+import { adminTargets, checkServices, targetsOrFinding } from "./doctor/services.ts";
+import { many, toggle, withDefault } from "./flag.ts";
+import { Exit, printLines } from "./io.ts";
+import { plural } from "./table.ts";
+
+const flags = {
+  topic: many(
+    text("TOPIC", "the name of a topic"),
+    "Look at this topic; may be given many times. Without it: the topics that the service has stored events of, or else all of the cluster's.",
+  ),
+  watch: withDefault(
+    duration(100, 60_000),
+    "3s",
+    "For how long lag and load are watched; below 3s, the shares of workers are rough.",
+  ),
+  json: toggle("Print the findings as JSON."),
+  strict: toggle("Make the exit code 1 for warnings, too, and for what could not be looked at."),
+  ...adminFlags,
+  admin: many(
+    remoteAddress,
+    "The admin port of the service; without it, ADMIN_LISTEN. May be given many times, to compare pods.",
+  ),
+};
 
 export const doctor = command({
   name: "doctor",
   positionals: "",
-  flags: {
-    topic: many(text("TOPIC", "the name of a topic"), "Look at this topic, too; may be given many times."),
-    json: toggle("Print the findings as JSON."),
-    ...adminFlags,
-  },
+  flags,
   notes: [
-    "Checks configuration, certificates, brokers, topics, disk, file descriptors, Node.js, and the service on ADMIN_LISTEN if one runs.",
+    "Checks configuration, certificates, brokers, topics, consumer groups, clocks, disk, file descriptors, CPU, memory, Node.js, and the service on ADMIN_LISTEN if one runs. It changes nothing.",
     ADMIN_NOTE,
-    "The exit code is 1 if there is an error.",
+    "The exit code is 1 if there is an error. Warnings, and what could not be looked at, leave it 0 without --strict.",
   ],
-  examples: ["sluice doctor", "KAFKA_BROKERS=127.0.0.1:9092 sluice doctor --topic clicks --topic orders"],
+  examples: [
+    "sluice doctor",
+    "KAFKA_BROKERS=127.0.0.1:9092 sluice doctor --topic clicks --topic orders",
+    "sluice doctor --admin pod-0:9464 --admin pod-1:9464 --token-file token --json --strict",
+  ],
   run: async (values, _positionals, io) => {
-    const { topic: topics, json } = values;
-    const mistakes = adminMistakes(values);
+    const { topic: topics, watch: lookMs, json, strict } = values;
+    const mistakes = adminMistakes({ ...values, admin: undefined });
     if (mistakes.length > 0) {
       printMistakes(io, "doctor", mistakes);
       return Exit.USAGE;
     }
     const loaded = loadConfig(io.env);
-    const findings: Finding[] = [checkNode(process.version), checkOpenFiles(openFilesLimit())];
+    const findings = named("host", [checkNode(process.version), checkOpenFiles(openFilesLimit())]);
     if (loaded.ok) {
       const { config } = loaded;
+      const targets = targetsOrFinding(() => adminTargets(values, config));
+      const services = Array.isArray(targets) ? targets : [];
+      findings.push(...checkFiles(config));
+      const [kafka, service] = await Promise.all([
+        checkKafka(config, topics, services, lookMs, io.shutdown),
+        Array.isArray(targets) ? checkServices(targets, config, lookMs, io.shutdown) : [targets],
+      ]);
       findings.push(
-        configFinding(config),
-        ...checkCertificate(config, Date.now()),
-        ...checkAdminCertificate(config, Date.now()),
-        ...checkDisk(config),
-        ...(await checkKafka(config, topics)),
-      );
-      findings.push(
-        ...(await checkAdminPort(values, config)),
-        ...(await checkShownCertificate(config)),
-        ...(await checkDeadLetters(config.dataDir)),
+        ...kafka,
+        ...service,
+        ...named("certificate", await checkShownCertificate(config)),
+        ...named("dead-letters", await checkDeadLetters(config.dataDir)),
       );
     } else
       findings.push(
-        ...loaded.errors.map((each) => error("configuration", each, "`sluice serve --help` lists every option")),
+        ...named(
+          "configuration",
+          loaded.errors.map((each) => error("configuration", each, "`sluice serve --help` lists every option")),
+        ),
       );
     printLines(io.stdout, json ? [JSON.stringify(findings)] : report(findings));
-    return findings.some(({ level }) => level === "error") ? Exit.FAILED : Exit.OK;
+    const failing: ReadonlySet<Level> = new Set(strict ? ["error", "warning", "unknown"] : ["error"]);
+    return findings.some(({ level }) => failing.has(level)) ? Exit.FAILED : Exit.OK;
   },
 });
+
+/** What can be said without asking anybody. */
+function checkFiles(config: Config): NamedFinding[] {
+  const nowMs = Date.now();
+  return [
+    ...named("configuration", [configFinding(config)]),
+    ...named("certificate", [...checkCertificate(config, nowMs), ...checkAdminCertificate(config, nowMs)]),
+    ...named("disk", checkDisk(config)),
+  ];
+}
 
 function configFinding({ grpcListen, workers, kafkaBrokers, kafkaClient }: Config): Finding {
   const kafka = kafkaBrokers.length === 0 ? "no Kafka: events stay in the spool" : `Kafka over ${kafkaClient}`;
   return ok("configuration", `gRPC on ${formatAddress(grpcListen)}, ${plural(workers, "worker")}, ${kafka}`);
 }
 
-async function checkAdminPort(values: AdminValues, config: Config): Promise<Finding[]> {
-  try {
-    return await checkService(adminTarget(values, config));
-  } catch (thrown) {
-    if (thrown instanceof CliError) return [mistakeFinding("service", thrown.message)];
-    throw thrown;
-  }
-}
-
-async function checkKafka(config: Config, topics: readonly string[]): Promise<Finding[]> {
-  const { deadLetterTopic } = config;
-  const ofLetters = deadLetterTopic === undefined ? [] : [deadLetterTopic];
+async function checkKafka(
+  config: Config,
+  topics: readonly string[],
+  services: readonly AdminTarget[],
+  lookMs: number,
+  signal: AbortSignal,
+): Promise<NamedFinding[]> {
   if (config.kafkaBrokers.length === 0)
-    return topics.map((topic) =>
-      error(`topic ${topic}`, "cannot be looked at: KAFKA_BROKERS is not set", "set KAFKA_BROKERS"),
+    return named(
+      "topic",
+      topics.map((topic) =>
+        error(`topic ${topic}`, "cannot be looked at: KAFKA_BROKERS is not set", "set KAFKA_BROKERS"),
+      ),
     );
-  const [{ Admin }, { checkBrokers, checkTopics }, { kafkaOptions }] = await Promise.all([
-    import("@platformatic/kafka"),
-    import("./doctor/brokers.ts"),
-    import("./kafka.ts"),
+  const [{ checkKafka: check }, ...known] = await Promise.all([
+    import("./doctor/kafka.ts"),
+    ...(topics.length > 0 ? [] : services.map((target) => topicsOfService(target, signal))),
   ]);
-  const brokers = await checkBrokers(config);
-  // Without a broker every topic would tell the same once more.
-  if (topics.length + ofLetters.length === 0 || brokers.every(({ level }) => level === "error")) return brokers;
-  const admin = new Admin(kafkaOptions(config));
-  try {
-    const autoCreate = config.kafkaAutoCreateTopics;
-    return [
-      ...brokers,
-      ...(await checkTopics(admin, topics, autoCreate)),
-      ...(await checkTopics(admin, ofLetters, autoCreate, "dead letters go to the log instead (DEAD_LETTER_TOPIC)")),
-    ];
-  } finally {
-    await admin.close().catch(() => {});
-  }
-}
-
-function report(findings: readonly Finding[]): string[] {
-  const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
-  const rows = findings.flatMap(({ level, subject, message, remedy }) => [
-    [level, subject, message],
-    ...(remedy === undefined ? [] : [["", "", `-> ${remedy}`]]),
-  ]);
-  return [...table(rows), "", `${plural(count("error"), "error")}, ${plural(count("warning"), "warning")}`];
+  const names = topics.length > 0 ? topics : [...new Set(known.flat())];
+  return await check(config, { topics: names, lookMs, signal });
 }

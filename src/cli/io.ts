@@ -2,11 +2,11 @@
 
 import type { Readable, Writable } from "node:stream";
 
-/** An output; `isTTY` and `columns` are there if it is a terminal. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+/** An output; `isTTY`, `columns` and `rows` are there if it is a terminal, which emits "resize". */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
 
-/** An input; `isTTY` is there if somebody types. */
-export type Input = Readable & { readonly isTTY?: boolean };
+/** An input; `isTTY` is there if somebody types, and `setRawMode` gives each key as it is pressed. */
+export type Input = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
 
 export interface CliIo {
   readonly stdin: Input;

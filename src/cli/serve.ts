@@ -54,6 +54,7 @@ export const serve: Command = {
     const { runSupervisor } = await import("../supervisor/supervisor.ts");
     const logRing = new LogRing();
     const log = createLogger({ level: config.logLevel, name: "supervisor", ring: logRing });
-    return runSupervisor(config, log, io.shutdown, { logRing });
+    const tail = config.adminTail ? (await import("./tail/topic-tail.ts")).topicTail(config) : undefined;
+    return runSupervisor(config, log, io.shutdown, { logRing, tail });
   },
 };

@@ -38,3 +38,19 @@ export function formatMs(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
   return `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
 }
+
+/** `42 s`, `12 min`, `3 h 5 min`, `12 d 3 h` */
+export function formatAge(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** Text that cannot move a terminal's cursor: names and messages may come from clients. */
+export function printable(given: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return given.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
+}

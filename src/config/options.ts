@@ -119,6 +119,12 @@ export const OPTIONS = {
     path,
     "The PEM file of the authorities that sign clients' certificates; with such a certificate, other hosts get the page and /debug/ (mTLS).",
   ),
+  adminTail: option(
+    "ADMIN_TAIL",
+    boolean,
+    "false",
+    "Lets the page show the events of a topic as they come in, a few a second, to whoever may see the page: it is the only place where payloads are shown.",
+  ),
   incidentTriggers: option(
     "INCIDENT_TRIGGERS",
     triggers,

@@ -111,6 +111,8 @@ export interface PartitionState {
   readonly retries: number;
   /** The broker's node id; undefined if it is not known. */
   readonly leader: number | undefined;
+  /** The leader as metrics name it, `host:port`; undefined if it is not known. */
+  readonly broker: string | undefined;
   /** What an operator has to mend. */
   readonly problem: string | undefined;
 }

@@ -56,6 +56,8 @@ export class Faults {
     this.#log = log;
     this.#metrics = metrics;
     this.#clock = clock;
+    // From the beginning, so that the first of a kind is a step that can be seen.
+    for (const kind of Object.values(FaultKind)) metrics.spoolErrors.with(kind);
   }
 
   /** Counts one of many faults that somebody else tells about. */

@@ -18,6 +18,8 @@ export interface ReadSpoolOptions {
   readonly topic?: string | undefined;
   /** Go on with what is persisted from now on, until the signal. */
   readonly follow?: boolean | undefined;
+  /** Only what lies in each worker's last segment, and what comes: the rest of a spool of gigabytes is not read. */
+  readonly fromLast?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -68,13 +70,14 @@ export async function* readSpool(
   options: ReadSpoolOptions,
   fs: FileSystem = nodeFileSystem,
 ): AsyncGenerator<SpooledBatch, void, undefined> {
-  const { dataDir, topic, follow = false, signal } = options;
+  const { dataDir, topic, follow = false, fromLast = false, signal } = options;
   const stopped = () => signal?.aborted === true;
   const spools = new Map<number, WorkerSpool>();
   try {
     while (!stopped()) {
       for (const { worker, dir } of await workerDirectories(join(dataDir, "spool"), fs)) {
-        if (!spools.has(worker)) spools.set(worker, new WorkerSpool(worker, new SegmentsReader(fs, dir), topic));
+        if (spools.has(worker)) continue;
+        spools.set(worker, new WorkerSpool(worker, new SegmentsReader(fs, dir, fromLast), topic));
       }
       for (const spool of spools.values()) if (spool.next === undefined) await spool.advance();
       // Spools that were at their end are not asked again before the others are there too, or some time has passed.

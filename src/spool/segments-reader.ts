@@ -10,6 +10,7 @@ import { decodeSegmentHeader, type Entry, markOf, SEGMENT_HEADER_BYTES, segmentI
 export class SegmentsReader {
   readonly #fs: FileSystem;
   readonly #dir: string;
+  readonly #fromLast: boolean;
   #segmentId = 0;
   #position = SEGMENT_HEADER_BYTES;
   #sequence = 0;
@@ -19,9 +20,11 @@ export class SegmentsReader {
   /** The segment behind the current one, if it was there when the pass began: then nothing more comes to this one. */
   #next: number | undefined;
 
-  constructor(fs: FileSystem, dir: string) {
+  /** @param fromLast begin with the segment that is the last one now: what lies in earlier ones is not of interest. */
+  constructor(fs: FileSystem, dir: string, fromLast = false) {
     this.#fs = fs;
     this.#dir = dir;
+    this.#fromLast = fromLast;
   }
 
   /** The random id of the directory's owner, as the last segment told it; empty before the first one. */
@@ -62,7 +65,8 @@ export class SegmentsReader {
   async #begin(): Promise<{ file: File; scanner: SegmentScanner } | undefined> {
     const ids = (await listIfThere(this.#fs, this.#dir)).flatMap((name) => segmentIdOf(name) ?? []);
     const later = ids.filter((id) => id > this.#segmentId);
-    this.#next = later.length === 0 ? undefined : Math.min(...later);
+    const next = this.#fromLast && this.#segmentId === 0 ? Math.max(...later) : Math.min(...later);
+    this.#next = later.length === 0 ? undefined : next;
     if (this.#segmentId === 0) return undefined;
     let file: File;
     try {

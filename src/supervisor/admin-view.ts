@@ -9,6 +9,7 @@ import { ALL_WORKERS, ledgerProblem } from "../telemetry/ledger-watch.ts";
 import { dropFromSlots } from "./dead-letters.ts";
 import type { ServiceIncidents } from "./incidents.ts";
 import type { Inspected, Question } from "./inspection.ts";
+import type { Live } from "./live/live.ts";
 import type { SupervisorMetrics } from "./metrics.ts";
 import type { Processes } from "./processes.ts";
 import type { WorkerSlot } from "./slot.ts";
@@ -18,6 +19,7 @@ export interface AdminViewDependencies {
   readonly metrics: SupervisorMetrics;
   readonly processes: Processes;
   readonly incidents: ServiceIncidents;
+  readonly live: Live;
   /** Of this process. */
   readonly recorder: Recorder | undefined;
   readonly isEnding: () => boolean;
@@ -28,14 +30,16 @@ export class AdminView implements AdminState {
   readonly #metrics: SupervisorMetrics;
   readonly #processes: Processes;
   readonly #incidents: ServiceIncidents;
+  readonly #live: Live;
   readonly #recorder: Recorder | undefined;
   readonly #isEnding: () => boolean;
 
-  constructor({ slots, metrics, processes, incidents, recorder, isEnding }: AdminViewDependencies) {
+  constructor({ slots, metrics, processes, incidents, live, recorder, isEnding }: AdminViewDependencies) {
     this.#slots = slots;
     this.#metrics = metrics;
     this.#processes = processes;
     this.#incidents = incidents;
+    this.#live = live;
     this.#recorder = recorder;
     this.#isEnding = isEnding;
   }
@@ -91,6 +95,18 @@ export class AdminView implements AdminState {
 
   forceIncident(why: string) {
     return this.#incidents.forceIncident(why);
+  }
+
+  live(sinceMs: number) {
+    return this.#live.live(sinceMs);
+  }
+
+  watchLive(watcher: () => void) {
+    return this.#live.watchLive(watcher);
+  }
+
+  get tail() {
+    return this.#live.tail;
   }
 
   get profiled(): readonly string[] {

@@ -120,6 +120,11 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
     return this.#clock.monotonic() - this.#living.lastSeenMs;
   }
 
+  /** What its process told of itself within the last seconds; undefined if none runs or it has told nothing. */
+  get told(): EarlierState | undefined {
+    return this.#living?.told;
+  }
+
   /** Where its process listens, or the last one did. */
   get address(): Listening | undefined {
     return this.#address;

@@ -13,6 +13,7 @@
 // a wrong setting is one line and an exit code; later it is a death like any other.
 
 import { extname, join } from "node:path";
+import type { TopicTail } from "../admin/state.ts";
 import { systemClock, type Clock } from "../clock.ts";
 import { formatAddress, type Config } from "../config.ts";
 import { IngestError } from "../errors.ts";
@@ -30,6 +31,7 @@ import { AdminView } from "./admin-view.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { incidentSources } from "./incident-sources.ts";
 import { ServiceIncidents } from "./incidents.ts";
+import { Live } from "./live/live.ts";
 import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { Processes } from "./processes.ts";
 import type { WorkerSlot } from "./slot.ts";
@@ -44,6 +46,8 @@ export interface SupervisorOptions {
   readonly clock?: Clock;
   /** What keeps the last lines of `log`. */
   readonly logRing?: LogRing;
+  /** Reads topics for the page; undefined: it shows none. */
+  readonly tail?: TopicTail | undefined;
 }
 
 /** main.ts beside this folder, or main.js where it was compiled. */
@@ -61,6 +65,7 @@ class Supervisor {
   readonly #recorder: Recorder | undefined;
   readonly #ring: ProfileRing | undefined;
   readonly #timeline: Timeline;
+  readonly #live: Live;
   readonly #admin: AdminView;
   readonly #end = Promise.withResolvers<{ readonly exitCode: ExitCode; readonly drainMs: number }>();
   #ending = false;
@@ -129,7 +134,25 @@ class Supervisor {
       clock,
     });
     const incidents = this.#incidents;
-    this.#admin = new AdminView({ slots, metrics, processes, incidents, recorder, isEnding: () => this.#ending });
+    this.#live = new Live(
+      {
+        clock,
+        slots,
+        history: this.#timeline.history,
+        readiness: () => this.#admin.readiness(),
+        ledger: () => metrics.ledger.byTopic(),
+        ledgerMismatches: () => metrics.ledger.findings.length,
+        incidents: () => incidents.incidents(),
+      },
+      {
+        version: VERSION,
+        supervisor: SUPERVISOR,
+        bootstrap: config.kafkaBrokers.map(formatAddress),
+        tail: options.tail,
+      },
+    );
+    const live = this.#live;
+    this.#admin = new AdminView({ slots, metrics, processes, incidents, live, recorder, isEnding: () => this.#ending });
   }
 
   get #slots(): readonly WorkerSlot[] {
@@ -149,11 +172,13 @@ class Supervisor {
     this.#recorder?.start();
     this.#ring?.start();
     this.#timeline.start();
+    this.#live.start();
     const closeAdmin = await this.#openAdmin();
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#workers.drain(drainMs);
     await this.#incidents.stop();
+    this.#live.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
     // What never ran may have been started on the directory of a service that does.

@@ -7,7 +7,7 @@
 import type { MetricSnapshot } from "../telemetry/instruments.ts";
 
 const WINDOW_SECONDS = 10;
-const EVENTS_OF_A_BATCH = 15;
+export const EVENTS_OF_A_BATCH = 15;
 
 /** A worker's metrics. */
 export interface LoadSource {

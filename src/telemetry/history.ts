@@ -8,6 +8,8 @@
 //
 // Invariants: memory does not grow. A value that is not known is NaN here and null outside, never 0.
 
+import { told } from "./columns.ts";
+
 /** The series, in the order in which they are shown. */
 export const SERIES = [
   /** CPU seconds a second. */
@@ -113,6 +115,21 @@ class Ring {
     return { mean: sum / count, count };
   }
 
+  /** @see History.align */
+  align(names: readonly Series[], times: readonly number[], ageMaxMs: number): (number | null)[][] {
+    const rows = [...this.#in(this.#t, (times[0] ?? 0) - ageMaxMs, times.at(-1) ?? 0)];
+    let next = 0;
+    const chosen = times.map((time) => {
+      while (next < rows.length && this.#t[rows[next]!]! <= time) next += 1;
+      const row = rows[next - 1];
+      return row !== undefined && time - this.#t[row]! < ageMaxMs ? row : undefined;
+    });
+    return names.map((name) => {
+      const values = this.#values[SERIES.indexOf(name)]!;
+      return chosen.map((row) => (row === undefined ? null : told(values[row]!)));
+    });
+  }
+
   range(fromMs: number, toMs: number): WorkerHistory {
     const rows = [...this.#in(this.#t, fromMs, toMs)];
     const told = (values: Float32Array) =>
@@ -149,6 +166,20 @@ export class History {
   /** Over seconds that ended after `fromMs` and not after `toMs`, on the clock that never goes back. */
   mean(worker: string, series: Series, fromMs: number, toMs: number): Mean {
     return this.#rings.get(worker)?.mean(series, fromMs, toMs) ?? { mean: Number.NaN, count: 0 };
+  }
+
+  /**
+   * The values of some series on another axis of time: at each time those of the last second that ended before it, if that is
+   * less than `ageMaxMs` ago. Undefined if there is no such process.
+   * @param times milliseconds since the epoch, ascending.
+   */
+  align(
+    worker: string,
+    names: readonly Series[],
+    times: readonly number[],
+    ageMaxMs: number,
+  ): (number | null)[][] | undefined {
+    return this.#rings.get(worker)?.align(names, times, ageMaxMs);
   }
 
   /** What ended after `fromMs` and not after `toMs`, in milliseconds since the epoch. */

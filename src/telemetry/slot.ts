@@ -125,6 +125,12 @@ export class SlotMetrics {
   /** A metric of the living process; the same object until it changes, undefined if there is none. */
   readonly living = (name: string): MetricSnapshot | undefined => this.#living.get(name)?.snapshot;
 
+  /** What the processes that are gone have counted; undefined if that is nothing. */
+  readonly dead = (name: string): MetricSnapshot | undefined => {
+    const series = this.#dead.get(name)?.series;
+    return series === undefined ? undefined : { name, series };
+  };
+
   /** @param names of metrics; absent: of all that there are. */
   snapshot(names: Iterable<string> = new Set([...this.#dead.keys(), ...this.#living.keys()])): MetricSnapshot[] {
     const snapshots: MetricSnapshot[] = [];

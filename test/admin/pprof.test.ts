@@ -6,6 +6,7 @@ import type { AdminState } from "../../src/admin/state.ts";
 import { CaptureError, type CaptureRequest } from "../../src/profiling/collect.ts";
 import type { SpeedscopeFile } from "../../src/profiling/speedscope.ts";
 import { stacksOf } from "../../src/profiling/stacks.ts";
+import { noLive } from "./no-live.ts";
 import { noIncidents } from "../incidents/support.ts";
 import { type Given, profile } from "../profiling/build.ts";
 import { decode, flatten } from "../profiling/read.ts";
@@ -64,6 +65,7 @@ const state: AdminState = {
   ledger: unused,
   dropLetters: unused,
   ...noIncidents,
+  ...noLive,
   profiled: ["0", "1", "supervisor"],
   commandLine: ["node", "main.ts", "serve"],
   profile: async (request, signal) => {

@@ -16,6 +16,7 @@ import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { encodeRecordBatch } from "../../src/wire/encode-records.ts";
 import { decodeRecords, type Record as KafkaRecord } from "../../src/wire/record-batch.ts";
+import { noLive } from "../admin/no-live.ts";
 import { noIncidents } from "../incidents/support.ts";
 import { certificate } from "../support/certificate.ts";
 import { startInProcess } from "../support/in-process.ts";
@@ -316,6 +317,7 @@ async function startHolder(dataDir: string, access: Pick<AdminServerOptions, "tl
       inspect: async () => [],
       dropLetters: (drop) => dropFromSlots([slot], drop),
       ...noIncidents,
+      ...noLive,
     },
     { host: "127.0.0.1", port: 0, ...access },
   );

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import test, { type TestContext } from "node:test";
-import { judgeTopic, releaseOf, type TopicFacts } from "../../src/cli/doctor/brokers.ts";
+import { releaseOf } from "../../src/cli/doctor/brokers.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkDisk, checkNode, checkOpenFiles, openFilesLimit } from "../../src/cli/doctor/host.ts";
 import { checkService } from "../../src/cli/doctor/service.ts";
+import { judgeTopic } from "../../src/cli/doctor/topics.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
 import { certificate } from "../support/certificate.ts";
 import { FakeAdmin } from "./fake-admin.ts";
@@ -20,11 +21,10 @@ function config(env: Record<string, string>): Config {
 const levels = (findings: readonly Finding[]) => findings.map(({ level }) => level);
 
 test("whatever is not ok says what to do", () => {
-  const topic: TopicFacts = { name: "t", partitions: [], minInSyncReplicas: 1, maxMessageBytes: 1, compacted: false };
   const findings = [
     checkNode("v20.1.0"),
     checkOpenFiles(1024),
-    ...judgeTopic({ ...topic, partitions: [{ leader: -1, replicas: 1, inSync: 0 }] }),
+    ...judgeTopic({ name: "t", partitions: [{ leader: -1, replicas: 1, inSync: 0 }], settings: undefined }, 1),
   ];
   for (const { level, remedy } of findings) assert.equal(remedy === undefined, level === "ok");
 });
@@ -76,26 +76,6 @@ test("which Kafka it is shows in its newest version of Produce", () => {
     undefined,
     undefined,
   ]);
-});
-
-test("a topic is judged by whether it takes events now, and when a broker is lost", () => {
-  const judge = (replicas: number, inSync: number, min: number, leader = 0) =>
-    levels(
-      judgeTopic({
-        name: "t",
-        partitions: [{ leader, replicas, inSync }],
-        minInSyncReplicas: min,
-        maxMessageBytes: 1_048_588,
-        compacted: false,
-      }),
-    ).slice(1);
-  assert.deepEqual(judge(3, 3, 2), []);
-  assert.deepEqual(judge(1, 1, 1), ["warning"]);
-  assert.deepEqual(judge(3, 3, 1), ["warning"]);
-  assert.deepEqual(judge(3, 3, 3), ["warning"]);
-  assert.deepEqual(judge(3, 1, 2), ["error"]);
-  assert.deepEqual(judge(1, 1, 2), ["error"]);
-  assert.deepEqual(judge(3, 2, 2, -1), ["error"]);
 });
 
 /** Answers these paths as an admin port would. */
@@ -252,7 +232,9 @@ test("that no service runs is no mistake", async (t) => {
 /** What the doctor says of the service. */
 async function ofService(env: Record<string, string>, ...args: string[]): Promise<Finding[]> {
   using files = new Files();
-  const { stdout } = await run(["doctor", "--json", ...args], { env: { DATA_DIR: files.directory, ...env } });
+  const { stdout } = await run(["doctor", "--json", "--watch", "100ms", ...args], {
+    env: { DATA_DIR: files.directory, ...env },
+  });
   return (JSON.parse(stdout) as Finding[]).filter(({ subject }) => subject === "service");
 }
 
@@ -265,10 +247,13 @@ test("a service that speaks TLS is looked at over TLS, with the token, and known
   const { ADMIN_LISTEN = "" } = admin.env;
   const token = "0123456789abcdef-token";
   const env = { ADMIN_LISTEN, ADMIN_TOKEN: token, ADMIN_TLS_CERT_FILE: certFile, ADMIN_TLS_KEY_FILE: keyFile };
-  assert.deepEqual(await ofService(env), [{ level: "ok", subject: "service", message: `ready at ${ADMIN_LISTEN}` }]);
+  assert.deepEqual(await ofService(env), [
+    { check: "service", level: "ok", subject: "service", message: `ready at ${ADMIN_LISTEN}` },
+  ]);
   assert.deepEqual(
-    admin.asked.map(({ path, headers }) => [path, headers.authorization]),
-    ["/readyz", "/metrics"].map((path) => [path, `Bearer ${token}`]),
+    admin.asked.map(({ path, headers }) => `${path} ${headers.authorization}`).toSorted(),
+    // Once for what is so, twice for what changes.
+    ["/metrics", "/metrics", "/metrics", "/readyz"].map((path) => `${path} Bearer ${token}`),
   );
   const there = ["--admin", ADMIN_LISTEN, "--tls-ca", certFile];
   assert.deepEqual(levels(await ofService({ ADMIN_LISTEN: "127.0.0.1:0" }, ...there)), ["ok"]);
@@ -294,6 +279,7 @@ test("a service that lets nobody in, and one that --admin names and that is not 
   const { ADMIN_LISTEN = "" } = admin.env;
   assert.deepEqual(await ofService({ ADMIN_LISTEN }), [
     {
+      check: "service",
       level: "warning",
       subject: "service",
       message: `${ADMIN_LISTEN} does not let in (403): for its own host only`,
@@ -315,11 +301,59 @@ test("the findings are a table or JSON, and an error makes the exit code 1", asy
   assert.deepEqual(
     findings.find(({ subject }) => subject === "topic t"),
     {
+      check: "topic",
       level: "error",
       subject: "topic t",
       message: "cannot be looked at: KAFKA_BROKERS is not set",
       remedy: "set KAFKA_BROKERS",
     },
+  );
+});
+
+test("warnings leave the exit code 0, unless --strict is given", async () => {
+  using files = new Files();
+  // A spool that is larger than any disk is a warning everywhere.
+  const env = { DATA_DIR: files.directory, ADMIN_LISTEN: "127.0.0.1:0", SPOOL_BYTES_MAX: "64TiB" };
+  const lenient = await run(["doctor"], { env });
+  assert.match(lenient.stdout, /^warning +disk/m);
+  assert.equal(lenient.code, 0);
+  assert.equal((await run(["doctor", "--strict"], { env })).code, 1);
+});
+
+test("a finding in JSON has the fields that are documented, and no others", async () => {
+  using files = new Files();
+  const env = { DATA_DIR: files.directory, ADMIN_LISTEN: "127.0.0.1:0", SPOOL_BYTES_MAX: "64TiB", WORKERS: "512" };
+  const { stdout } = await run(["doctor", "--json", "--topic", "t"], { env });
+  const findings = JSON.parse(stdout) as Record<string, unknown>[];
+  for (const finding of findings) {
+    for (const [key, value] of Object.entries(finding)) {
+      assert.ok(["check", "level", "subject", "message", "why", "remedy"].includes(key), key);
+      assert.equal(typeof value, "string");
+    }
+    for (const key of ["check", "level", "subject", "message"]) assert.ok(key in finding, key);
+    assert.equal("remedy" in finding, finding["level"] !== "ok");
+  }
+  const found = findings.filter(({ level }) => level !== "ok").map(({ check }) => check);
+  for (const check of ["disk", "topic", "workers-over-cores"]) assert.ok(found.includes(check), check);
+});
+
+test("what several admin ports say is told by port", async () => {
+  using files = new Files();
+  await using one = await FakeAdmin.start(() => ({ body: "{}" }));
+  await using two = await FakeAdmin.start(() => ({ status: 503, body: "{}" }));
+  const addresses = [one, two].map(({ env: { ADMIN_LISTEN = "" } }) => ADMIN_LISTEN);
+  const { code, stdout } = await run(
+    ["doctor", "--json", "--watch", "100ms", ...addresses.flatMap((address) => ["--admin", address])],
+    { env: { DATA_DIR: files.directory } },
+  );
+  assert.equal(code, 1);
+  const findings = JSON.parse(stdout) as Finding[];
+  assert.deepEqual(
+    findings.filter(({ subject }) => subject.endsWith(" service")).map(({ level, subject }) => [level, subject]),
+    [
+      ["ok", `${addresses[0]} service`],
+      ["error", `${addresses[1]} service`],
+    ],
   );
 });
 

@@ -91,6 +91,20 @@ test("a cluster that comes up late is found, and gets what has waited for it, in
   await cluster.stop();
 });
 
+test("attempts to connect are counted by broker when they fail, from 0 on; no other counter of trouble moves", async () => {
+  await using harness = await start({ topics: { t: 1 } }, {}, fastClock(10));
+  const name = harness.cluster.bootstrap;
+  const of = (metric: string) => value(harness.metrics, metric, name);
+  assert.deepEqual(await new Settlements().send(harness.producer, batchOf("t", 0, ["a"])), [0]);
+  assert.equal(of("sluice_kafka_connect_failures_total"), 0);
+  await harness.cluster.stop();
+  const late = new Settlements().send(harness.producer, batchOf("t", 0, ["b"]));
+  await until(() => of("sluice_kafka_connect_failures_total") > 2, "it has tried again and again");
+  assert.deepEqual([of("sluice_kafka_disconnects_total"), of("sluice_kafka_throttle_seconds_total")], [1, 0]);
+  await harness.cluster.start();
+  assert.deepEqual(await late, [1]);
+});
+
 test("a broker that failed once and that nobody needs any more is no problem for ever", async () => {
   const clock = fastClock(20);
   await using harness = await start({ brokers: 2, topics: { t: 1 } }, { metadataMaxAgeMs: 1_000 }, clock);

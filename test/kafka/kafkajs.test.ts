@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import pino from "pino";
 
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { Code, IngestError, Reason } from "../../src/errors.ts";
 import { KafkajsProducer } from "../../src/kafka/kafkajs.ts";
+import { Client } from "../../src/kafka/kafkajs/client.ts";
 import type { KafkaOptions } from "../../src/kafka/options.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
@@ -219,3 +221,13 @@ for (const mechanism of ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const) {
     await producer.dispose();
   });
 }
+
+test("a connection that could not be made is none, also before its socket has closed", async () => {
+  const seen: boolean[] = [];
+  // kafkajs logs while it is told of the error.
+  const log = pino({ level: "debug" }, { write: () => seen.push(client.connected) });
+  const client = new Client(log, createMetrics(), kafkaOptions("127.0.0.1:1"));
+  await assert.rejects(client.kafka.admin().connect(), /ECONNREFUSED/);
+  client.close();
+  assert.deepEqual(new Set(seen), new Set([false]));
+});

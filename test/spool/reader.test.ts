@@ -113,3 +113,33 @@ test("the spool of a worker that is gone is adopted by exactly one of those that
   assert.deepEqual((await spoolDirectories("/data", 3, 16, fs)).adopted, []);
   assert.deepEqual((await spoolDirectories("/nowhere", 0, 1, fs)).adopted, []);
 });
+
+test("a reader of the last segments alone leaves out what lies in earlier ones, and follows from there", async () => {
+  const fs = new MemoryFileSystem();
+  const a = await startSpool(fs, { ...worker(0), segmentBytes: 100 });
+  for (let i = 0; i < 6; i++) {
+    a.append(`batch ${i}`);
+    await settle();
+  }
+  const all = texts(await read(fs));
+  const last = texts(await read(fs, { fromLast: true }));
+  assert.ok(last.length > 0 && last.length < all.length, last.join());
+  assert.deepEqual(last, all.slice(-last.length));
+
+  const ended = new AbortController();
+  const seen: string[] = [];
+  const options = { dataDir: "/data", follow: true, fromLast: true, signal: ended.signal };
+  const following = (async () => {
+    for await (const { bytes } of readSpool(options, fs)) {
+      seen.push(bytes.toString());
+      if (seen.length === last.length + 4) ended.abort();
+    }
+  })();
+  for (let i = 0; i < 4; i++) {
+    a.append(`later ${i}`);
+    await settle();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  await following;
+  assert.deepEqual(seen, [...last, "later 0", "later 1", "later 2", "later 3"]);
+});

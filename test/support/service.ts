@@ -19,6 +19,8 @@ export interface ServiceOptions {
   readonly timeoutMs?: number;
   /** A module to run instead of `src/main.ts serve`. */
   readonly entry?: string;
+  /** How many files each of its processes may open; undefined: as many as this one. */
+  readonly openFilesMax?: number;
 }
 
 export interface ServiceExit {
@@ -60,9 +62,13 @@ export interface ServiceProcess {
 }
 
 /** Starts the processes and waits for nothing. */
-export function spawnService({ env = {}, args = [], entry }: ServiceOptions = {}): ServiceProcess {
+export function spawnService({ env = {}, args = [], entry, openFilesMax }: ServiceOptions = {}): ServiceProcess {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-test-"));
-  const child = spawn(process.execPath, entry === undefined ? [MAIN, "serve", ...args] : [entry, ...args], {
+  const node = [process.execPath, ...(entry === undefined ? [MAIN, "serve"] : [entry]), ...args];
+  // The shell sets both limits, since Node.js raises the soft one to the hard one, and becomes the service.
+  const limited = openFilesMax === undefined ? [] : ["/bin/sh", "-c", `ulimit -n ${openFilesMax}; exec "$0" "$@"`];
+  const [command, ...rest] = [...limited, ...node];
+  const child = spawn(command!, rest, {
     env: {
       ...process.env,
       NODE_TEST_CONTEXT: undefined,

@@ -55,7 +55,7 @@ export const SERVICE_SERIES = [
   "connections",
   /** Open HTTP/2 streams: a gRPC call each. */
   "streams",
-  /** The largest share that a worker has of the events of the last ten seconds, over the mean: 1 is even. */
+  /** The largest share that a worker has of the work of the last ten seconds, over the mean: 1 is even. */
   "imbalance",
 ] as const;
 export type ServiceSeries = (typeof SERVICE_SERIES)[number];
@@ -93,7 +93,7 @@ export const PROCESS_SERIES = [
   "kafkaQueuedBytes",
   "connections",
   "streams",
-  /** Its events of the last ten seconds over the mean of all workers: 1 is an even share. */
+  /** Its work (events and batches) of the last ten seconds over the mean of all workers: 1 is an even share. */
   "load",
 ] as const;
 export type ProcessSeries = (typeof PROCESS_SERIES)[number];

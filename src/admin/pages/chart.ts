@@ -4,6 +4,7 @@
 // in their dashes as well as in colour. A pixel stands for the greatest value of its time: what is looked for is the peak.
 
 import { html, type Html } from "./html.ts";
+import { processName } from "./process-name.ts";
 import { quantityOf, ticksTo, type Unit } from "./units.ts";
 
 export interface Line {
@@ -186,9 +187,4 @@ export function legend(names: readonly string[], worker: string | undefined): Ht
         </li>`,
     )}
   </ul>`;
-}
-
-/** `worker 0`, `supervisor` */
-export function processName(name: string): string {
-  return /^\d+$/.test(name) ? `worker ${name}` : name;
 }

@@ -8,7 +8,7 @@ import { labelValues, withLabels } from "../../profiling/select.ts";
 import { stacksOf } from "../../profiling/stacks.ts";
 import { decodeProfile } from "../incident-profile.ts";
 import { flameGraphLink } from "../speedscope.ts";
-import { processName } from "./chart.ts";
+import { processName } from "./process-name.ts";
 import { CRUMBS, documentOf } from "./document.ts";
 import { flameGraph } from "./flame.ts";
 import { functionsTable } from "./functions.ts";

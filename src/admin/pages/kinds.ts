@@ -2,7 +2,7 @@
 
 import type { Incident, IncidentKind } from "../../incidents/incident.ts";
 import type { Series } from "../../telemetry/history.ts";
-import { processName } from "./chart.ts";
+import { processName } from "./process-name.ts";
 import type { Unit } from "./units.ts";
 
 export interface SeriesInfo {

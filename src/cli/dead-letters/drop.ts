@@ -8,12 +8,11 @@ import { command, printMistakes } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { toggle } from "../flag.ts";
 import { CliError, type CliIo, Exit, printLines } from "../io.ts";
-import { plural, table } from "../table.ts";
+import { plural, printable, table } from "../table.ts";
 import { Dropper } from "./dropper.ts";
 import {
   findLetters,
   type FoundLetter,
-  printable,
   readConfig,
   selectionFlags,
   selectionMistakes,

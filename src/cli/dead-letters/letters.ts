@@ -12,6 +12,7 @@ import { formatLetterId, parseLetterId } from "../../spool/letter-id.ts";
 import { printMistakes } from "../command.ts";
 import { maybe, toggle } from "../flag.ts";
 import { CliError, type CliIo, messageOf } from "../io.ts";
+import { printable } from "../table.ts";
 
 /** A letter and where it lies. */
 export interface FoundLetter extends LetterSummary {
@@ -128,10 +129,4 @@ export function totalEvents(letters: readonly FoundLetter[]): number {
 /** `clicks/3`; the partition is left out where it was never known. */
 export function placeOf({ topic, partition }: FoundLetter): string {
   return partition < 0 ? printable(topic) : `${printable(topic)}/${partition}`;
-}
-
-/** Text that cannot move a terminal's cursor: names and messages may come from clients. */
-export function printable(given: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return given.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }

@@ -5,14 +5,13 @@ import { reasonLabel } from "../../errors.ts";
 import { command } from "../command.ts";
 import { toggle, withDefault } from "../flag.ts";
 import { Exit, printLines } from "../io.ts";
-import { formatCount, formatSize, plural, table } from "../table.ts";
+import { formatCount, formatSize, plural, printable, table } from "../table.ts";
 import {
   filterFlags,
   filterLetters,
   findLetters,
   type FoundLetter,
   placeOf,
-  printable,
   readConfig,
   totalEvents,
 } from "./letters.ts";

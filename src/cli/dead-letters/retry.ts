@@ -14,14 +14,13 @@ import { command, printMistakes } from "../command.ts";
 import { maybe } from "../flag.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "../io.ts";
 import { connectService, serviceFlags, serviceMistakes } from "../service-client.ts";
-import { plural, table } from "../table.ts";
+import { plural, printable, table } from "../table.ts";
 import { Dropper } from "./dropper.ts";
 import { eventBytes, eventOf, refusedRecords } from "./events.ts";
 import {
   findLetters,
   type FoundLetter,
   placeOf,
-  printable,
   readConfig,
   selectionFlags,
   selectionMistakes,

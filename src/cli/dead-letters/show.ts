@@ -7,14 +7,13 @@ import type { DeadLetter } from "../../spool/letter.ts";
 import { command, printMistakes } from "../command.ts";
 import { maybe, toggle } from "../flag.ts";
 import { CliError, Exit, messageOf, printLines } from "../io.ts";
-import { formatSize, table } from "../table.ts";
+import { formatSize, printable, table } from "../table.ts";
 import { eventLine } from "../tail/event.ts";
 import { refusedRecords } from "./events.ts";
 import {
   findLetters,
   type FoundLetter,
   placeOf,
-  printable,
   readConfig,
   selectionMistakes,
   selectLetters,

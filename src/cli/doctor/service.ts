@@ -5,7 +5,7 @@ import { AdminPort, type Answered } from "../admin-port.ts";
 import type { AdminTarget } from "../admin-target.ts";
 import { samples } from "../ledger.ts";
 import { formatSize } from "../table.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, named, ok, warning } from "./finding.ts";
 import { ledgerFindings } from "./ledger.ts";
 
 const TIMEOUT_MS = 3_000;
@@ -42,7 +42,8 @@ export async function checkService(target: AdminTarget): Promise<Finding[]> {
   }
   const findings = readyFindings(address, readiness);
   const metrics = await port.ask("/metrics", { timeoutMs: TIMEOUT_MS }).catch(() => undefined);
-  if (metrics?.status === 200) findings.push(...spoolFindings(metrics.body), ...ledgerFindings(metrics.body));
+  if (metrics?.status === 200)
+    findings.push(...named("spool", spoolFindings(metrics.body)), ...named("ledger", ledgerFindings(metrics.body)));
   return findings;
 }
 

@@ -16,6 +16,8 @@ export interface TailOptions {
   /** Wait for more at the end. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
+  /** Asked before each fetch: true to pass over what has come meanwhile, and go on at the end. */
+  readonly skip?: () => boolean;
 }
 
 type FetchResponse = Awaited<ReturnType<Consumer["fetch"]>>;
@@ -50,8 +52,9 @@ export async function* tailKafka(config: Config, options: TailOptions): AsyncGen
   });
   consumer.topics.track(topic);
   try {
-    const cursors = await startingPoints(consumer, options);
+    let cursors = await startingPoints(consumer, options);
     for (let failures = 0; !signal.aborted;) {
+      if (options.skip?.() === true) cursors = await startingPoints(consumer, { ...options, from: "end" });
       const open = cursors.filter(({ position, end }) => end === undefined || position < end);
       if (open.length === 0) return;
       const { bunches, error } = await fetchOnce(consumer, topic, open);

@@ -15,8 +15,9 @@ export async function* tailSpool(dataDir: string, options: TailOptions): AsyncGe
     throw new CliError(
       `DATA_DIR: there is no directory ${dataDir}; give the one of the service, or KAFKA_BROKERS to read from Kafka`,
     );
-  const sinceMs = from === "end" ? Date.now() : -Infinity;
-  for await (const { partition, persistedAtMs, bytes } of readSpool({ dataDir, topic, follow, signal })) {
+  const fromLast = from === "end";
+  const sinceMs = fromLast ? Date.now() : -Infinity;
+  for await (const { partition, persistedAtMs, bytes } of readSpool({ dataDir, topic, follow, fromLast, signal })) {
     if (persistedAtMs < sinceMs) continue;
     yield Array.from(decodeRecords(bytes), (record) => ({
       ...record,

@@ -2,7 +2,7 @@
 //
 // Peer addresses are in log lines only: as labels, they would be as many as there are clients.
 
-import { type Attack, errorCodeName } from "../../http2/error-code.ts";
+import { type Attack, ATTACKS, errorCodeName } from "../../http2/error-code.ts";
 import type { CloseReason, Direction, Http2Observer } from "../../http2/observer.ts";
 import type { TimeHistogram } from "../../telemetry/histograms.ts";
 import type { Counter, Gauge } from "../../telemetry/instruments.ts";
@@ -57,6 +57,8 @@ export class TransportObserver implements Http2Observer {
     this.#received = metrics.grpcReceivedBytes.with();
     this.#sent = metrics.grpcSentBytes.with();
     this.#stalls = metrics.grpcWindowStalls.with();
+    // From the beginning, so that the first of a kind is a step that can be seen.
+    for (const attack of ATTACKS) metrics.grpcAttacks.with(attack);
   }
 
   connectionOpened(peer: string): void {

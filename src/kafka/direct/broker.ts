@@ -50,13 +50,14 @@ export interface Link {
   readonly versions: Versions;
 }
 
-/** The instruments of one broker, taken once. */
+/** The instruments of one broker, taken once: a counter that begins at 0 shows its first step as a rate. */
 interface Instruments {
   readonly connections: Gauge;
   readonly inFlight: Gauge;
   readonly requests: Counter;
   readonly requestTime: TimeHistogram;
   readonly retries: Counter;
+  readonly connectFailures: Counter;
   readonly disconnects: Counter;
   readonly throttled: Counter;
   readonly traffic: Traffic;
@@ -215,6 +216,7 @@ export class Broker {
 
   #delayRetry(error: IngestError): void {
     if (this.#disposed) return;
+    this.#meters.connectFailures.inc();
     const { clock, random, log } = this.#dependencies;
     const backoffMs = Math.min(RECONNECT_MS_MAX, RECONNECT_MS_MIN * 2 ** this.#failuresInRow);
     this.#retryAtMs = clock.monotonic() + backoffMs * (0.75 + random() / 2);
@@ -352,6 +354,7 @@ export class Broker {
       requests: metrics.kafkaRequests.with(this.name, "Produce"),
       requestTime: metrics.kafkaRequestTime.with(this.name),
       retries: metrics.kafkaRetries.with(this.name),
+      connectFailures: metrics.kafkaConnectFailures.with(this.name),
       disconnects: metrics.kafkaDisconnects.with(this.name),
       throttled: metrics.kafkaThrottle.with(this.name),
       traffic: { sent: metrics.kafkaSentBytes.with(this.name), received: metrics.kafkaReceivedBytes.with(this.name) },

@@ -14,7 +14,7 @@
 import { assert, Code, IngestError } from "../../errors.ts";
 import type { Clock } from "../../clock.ts";
 import type { BatchSettler, PartitionState, SealedBatch } from "../../ingest/producer.ts";
-import type { Gauge } from "../../telemetry/instruments.ts";
+import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { hasValidCrc } from "../../wire/record-batch.ts";
@@ -62,6 +62,7 @@ export class PartitionProducer {
   readonly #dependencies: PartitionDependencies;
   readonly #queuedEventsGauge: Gauge;
   readonly #queuedBytesGauge: Gauge;
+  readonly #leaderMoves: Counter;
   /** Not in flight, in order. */
   readonly #queue: Entry[] = [];
   readonly #inFlight: Entry[] = [];
@@ -87,6 +88,7 @@ export class PartitionProducer {
     this.#dependencies = dependencies;
     this.#queuedEventsGauge = dependencies.metrics.kafkaQueuedEvents.with();
     this.#queuedBytesGauge = dependencies.metrics.kafkaQueuedBytes.with();
+    this.#leaderMoves = dependencies.metrics.kafkaLeaderMoves.with();
     this.#numbering = new Numbering(dependencies.metrics.kafkaPossibleDuplicates.with());
   }
 
@@ -111,7 +113,7 @@ export class PartitionProducer {
     return oldest;
   }
 
-  inspect(): PartitionState {
+  inspect(): Omit<PartitionState, "broker"> {
     return {
       topic: this.topic,
       partition: this.partition,
@@ -138,7 +140,7 @@ export class PartitionProducer {
     if (!newTopic && epoch < this.#leaderEpoch && epoch >= 0) return;
     // A new topic may have the leader and the epoch that the old one had, and knows nothing of this producer.
     if (newTopic || nodeId !== this.#leader || epoch !== this.#leaderEpoch) {
-      if (this.#leader >= 0 && nodeId !== this.#leader) this.#dependencies.metrics.kafkaLeaderMoves.with().inc();
+      if (this.#leader >= 0 && nodeId !== this.#leader) this.#leaderMoves.inc();
       this.#leader = nodeId;
       this.#leaderEpoch = epoch;
       // What the old leader still has to answer must be known before the new one is asked.

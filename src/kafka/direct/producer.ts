@@ -121,7 +121,10 @@ export class DirectProducer implements Producer, PartitionHost {
   }
 
   inspect(): ProducerState {
-    const partitions = Array.from(this.#partitions(), (partition) => partition.inspect());
+    const partitions = Array.from(this.#partitions(), (partition) => ({
+      ...partition.inspect(),
+      broker: partition.leader < 0 ? undefined : this.#cluster.broker(partition.leader)?.name,
+    }));
     return { client: "direct", unknown: [], ...busiest(partitions) };
   }
 

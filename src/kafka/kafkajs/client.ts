@@ -44,7 +44,8 @@ export class Client {
 
   /** Are there connections, as far as sockets can tell? */
   get connected(): boolean {
-    for (const socket of this.#sockets.keys()) if (!socket.connecting) return true;
+    // One that could not connect is not connecting either, until it has closed.
+    for (const socket of this.#sockets.keys()) if (!socket.connecting && !socket.destroyed) return true;
     return false;
   }
 
@@ -71,8 +72,11 @@ export class Client {
     socket.setKeepAlive(true);
     const connections = this.#metrics.kafkaConnections.with(broker);
     const disconnects = this.#metrics.kafkaDisconnects.with(broker);
+    const connectFailures = this.#metrics.kafkaConnectFailures.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
+    let isConnected = false;
     socket.once("connect", () => {
+      isConnected = true;
       connections.inc();
       let isLost = false;
       const lost = (): void => {
@@ -85,6 +89,7 @@ export class Client {
       });
     });
     socket.once("close", () => {
+      if (!isConnected && !this.#closed) connectFailures.inc();
       this.#countBytes(socket);
       this.#sockets.delete(socket);
     });

@@ -94,6 +94,7 @@ export class Lane {
       queuedBytes: this.#queue.reduce((sum, { bytes }) => sum + bytes.length, 0),
       retries: this.#retries,
       leader: undefined,
+      broker: undefined,
       problem: this.problem,
     };
   }

@@ -50,6 +50,11 @@ export function kafkaFamilies(define: Define) {
     kafkaErrors: define.counter("sluice_kafka_errors_total", "Error codes in responses of a broker.", {
       labels: ["broker", "error"],
     }),
+    kafkaConnectFailures: define.counter(
+      "sluice_kafka_connect_failures_total",
+      "Attempts to connect to a broker that failed, TLS and authentication included.",
+      { labels: ["broker"] },
+    ),
     kafkaDisconnects: define.counter("sluice_kafka_disconnects_total", "Connections to a broker that were lost.", {
       labels: ["broker"],
     }),

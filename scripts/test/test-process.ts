@@ -1,4 +1,5 @@
-// One test file, run as a process group of its own that is bounded in time and leaves nobody behind.
+// One test file, or several that share a process (sharing.ts), run as a process group of its own that is bounded in time and
+// leaves nobody behind.
 //
 // Rejected: run() of node:test. Its timeout ends a test, but not a file whose sockets or timers stay open, and it does not
 // tell the pids that would be needed to end what hangs.
@@ -17,36 +18,50 @@ export interface FileResult {
   readonly file: string;
   readonly passed: number;
   readonly skipped: number;
+  /** From the end of the file before it in the same process, if there was one. */
   readonly durationMs: number;
   /** One text for each failure: which test, where, why. Empty if all is well. */
   readonly failures: readonly string[];
-  /** What the file printed, its end if that is long. */
+  /** What its process printed, the end if that is long. */
   readonly output: string;
 }
 
 export interface FileOptions {
   /** The folder of the repository, which paths are told relative to. */
   readonly root: string;
-  /** A test that takes longer fails; a file that takes longer is ended. */
+  /** A test that takes longer fails; a file that takes longer is ended, and so are several of which no test ends for so long. */
   readonly timeoutMs: number;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
 }
 
+/** What the process has told of one file. */
+interface Told {
+  readonly file: string;
+  readonly outcomes: Outcome[];
+  endedMs?: number;
+}
+
 const REPORTER = join(import.meta.dirname, "reporter.ts");
+const SHARED = join(import.meta.dirname, "shared.ts");
 const OUTPUT_CHARS_MAX = 64_000;
 /** How long a file may take to end once it is told to. */
 const END_GRACE_MS = 3_000;
 const PIPES_GRACE_MS = 500;
+/** How long files that share a process may keep it after their last test. */
+const LAST_WORDS_MS = 10_000;
 
-export async function runTestFile(file: string, options: FileOptions): Promise<FileResult> {
+/** @param files absolute paths; several run one after the other in one process. @returns one result for each, in order. */
+export async function runTestFiles(files: readonly string[], options: FileOptions): Promise<FileResult[]> {
   const { root, timeoutMs, env, signal } = options;
+  const shares = files.length > 1;
   const began = performance.now();
   const args = [
     `--test-timeout=${timeoutMs}`,
     `--test-reporter=${REPORTER}`,
     "--test-reporter-destination=stdout",
-    file,
+    ...(shares ? [SHARED] : []),
+    ...files,
   ];
   const child = spawn(process.execPath, args, {
     cwd: root,
@@ -62,11 +77,6 @@ export async function runTestFile(file: string, options: FileOptions): Promise<F
       output = (output + text).slice(-OUTPUT_CHARS_MAX);
     });
   }
-  const outcomes: Outcome[] = [];
-  createInterface({ input: child.stdio[3] as Readable }).on("line", (line) => {
-    // A file that is killed may leave half a line.
-    if (line.endsWith("}")) outcomes.push(JSON.parse(line) as Outcome);
-  });
 
   const failures: string[] = [];
   let force: NodeJS.Timeout | undefined;
@@ -85,8 +95,33 @@ export async function runTestFile(file: string, options: FileOptions): Promise<F
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
 
+  // Who fails may leave something open, and has been told of.
+  let lastWords: NodeJS.Timeout | undefined;
+  const told = files.map((file): Told => ({ file, outcomes: [] }));
+  createInterface({ input: child.stdio[3] as Readable }).on("line", (line) => {
+    // A file that is killed may leave half a line.
+    if (!line.endsWith("}")) return;
+    const outcome = JSON.parse(line) as Outcome;
+    if (!shares) {
+      told[0]?.outcomes.push(outcome);
+      return;
+    }
+    timer.refresh();
+    const current = told.find(({ endedMs }) => endedMs === undefined);
+    if (current === undefined) return;
+    if (outcome.path.length > 1 || outcome.path[0] !== current.file) {
+      current.outcomes.push(outcome);
+      return;
+    }
+    current.endedMs = performance.now();
+    if (current === told.at(-1))
+      lastWords = setTimeout(end, LAST_WORDS_MS, "a timer or a child that it left keeps its process");
+    if (outcome.result === "failed") current.outcomes.push({ ...outcome, path: [] });
+  });
+
   const [code, killedBy] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
+  clearTimeout(lastWords);
   clearTimeout(force);
   signal.removeEventListener("abort", onAbort);
   if (groupLives(child.pid) && signalGroup(child.pid, "SIGKILL") && failures.length === 0) {
@@ -96,20 +131,42 @@ export async function runTestFile(file: string, options: FileOptions): Promise<F
   await Promise.race([closed, sleep(PIPES_GRACE_MS, undefined, { ref: false })]);
   for (const stream of child.stdio) stream?.destroy();
 
-  for (const { result, path, location, message } of outcomes) {
-    if (result === "failed") failures.push(`${path.join(" > ")}\n${shorten(location, root)}\n${message}`);
-  }
-  if (failures.length === 0 && code === 0 && outcomes.length === 0) failures.push("the file holds no tests");
-  if (failures.length === 0 && code !== 0) failures.push(`the file ended with ${killedBy ?? `exit code ${code}`}`);
-  const count = (result: Outcome["result"]): number => outcomes.filter((outcome) => outcome.result === result).length;
-  return {
-    file: relative(root, file),
-    passed: count("passed"),
-    skipped: count("skipped"),
-    durationMs: performance.now() - began,
-    failures,
-    output,
-  };
+  const hasFailed = told.some(({ outcomes }) => outcomes.some(({ result }) => result === "failed"));
+  if (failures.length === 0 && code !== 0 && !hasFailed)
+    failures.push(`the file ended with ${killedBy ?? `exit code ${code}`}`);
+  // The one that was under way, else the last.
+  const blamed = shares ? (told.find(({ endedMs }) => endedMs === undefined) ?? told.at(-1)) : told[0];
+  let previousMs = began;
+  return told.map((of) => {
+    const { file, outcomes, endedMs = performance.now() } = of;
+    const durationMs = endedMs - previousMs;
+    previousMs = endedMs;
+    const own =
+      of === blamed ? failures.map((failure) => (shares ? besides(failure, file, files, root) : failure)) : [];
+    for (const { result, path, location, message } of outcomes) {
+      if (result !== "failed") continue;
+      const where = path.length === 0 ? [] : [path.join(" > "), shorten(location, root)];
+      own.push([...where, message].join("\n"));
+    }
+    if (own.length === 0 && outcomes.length === 0) {
+      const hasRun = !shares || of.endedMs !== undefined;
+      own.push(hasRun ? "the file holds no tests" : "the file did not run: its process had ended before");
+    }
+    const count = (result: Outcome["result"]): number => outcomes.filter((outcome) => outcome.result === result).length;
+    return {
+      file: relative(root, file),
+      passed: count("passed"),
+      skipped: count("skipped"),
+      durationMs,
+      failures: own,
+      output,
+    };
+  });
+}
+
+function besides(failure: string, file: string, files: readonly string[], root: string): string {
+  const others = files.filter((other) => other !== file).map((other) => relative(root, other));
+  return `${failure}\nit shared its process with ${others.join(", ")}`;
 }
 
 /** Signals every process of the group that the child leads; false if there is none. */

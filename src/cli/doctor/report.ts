@@ -1,0 +1,21 @@
+// The findings as a table for people: what is so, below it why it matters, and what to do.
+
+import { plural, printable, table } from "../table.ts";
+import type { Finding, Level, NamedFinding } from "./finding.ts";
+
+export function report(findings: readonly NamedFinding[]): string[] {
+  const rows = findings.flatMap(({ level, subject, message, why, remedy }: Finding) => [
+    // Names of topics, groups and clients are what others chose.
+    [level, printable(subject), printable(message)],
+    ...(why === undefined ? [] : [["", "", `   ${why}`]]),
+    ...(remedy === undefined ? [] : [["", "", `-> ${remedy}`]]),
+  ]);
+  return [...table(rows), "", summary(findings)];
+}
+
+function summary(findings: readonly Finding[]): string {
+  const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
+  const unknown = count("unknown");
+  const parts = [plural(count("error"), "error"), plural(count("warning"), "warning")];
+  return [...parts, ...(unknown === 0 ? [] : [`${unknown} unknown`])].join(", ");
+}
