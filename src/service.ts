@@ -255,6 +255,8 @@ class WorkerService implements Service {
   /** The SDK is loaded only where it is used. First of all parts, and so the last to be drained: it takes the others' spans. */
   async #startTracing(): Promise<void> {
     const config = this.#config;
+    // There without traces, too: a panel that shows nothing cannot be told from a service that is well.
+    for (const outcome of ["exported", "dropped", "failed"]) this.metrics.traceSpans.with(outcome);
     if (config.tracing === "none") return;
     const { OtlpTracing } = await import("./tracing/otlp.ts");
     const { clock, random } = this.#environment;

@@ -3,12 +3,11 @@
 import type { Define } from "./define.ts";
 
 export function tracingFamilies(define: Define) {
-  const traceSpans = define.counter(
-    "sluice_trace_spans_total",
-    "Spans of requests that were recorded, by outcome: exported, dropped (no room, because the collector is too slow or away) or failed (the collector did not take them).",
-    { labels: ["outcome"] },
-  );
-  // There without traces, too: a panel that shows nothing cannot be told from a service that is well.
-  for (const outcome of ["exported", "dropped", "failed"]) traceSpans.with(outcome);
-  return { traceSpans };
+  return {
+    traceSpans: define.counter(
+      "sluice_trace_spans_total",
+      "Spans of requests that were recorded, by outcome: exported, dropped (no room, because the collector is too slow or away) or failed (the collector did not take them).",
+      { labels: ["outcome"] },
+    ),
+  };
 }
