@@ -17,6 +17,8 @@ export interface Measured {
   readonly stages: Readonly<Record<Stage, { readonly mean: number; readonly p99: number }>>;
   /** Batches that wait for room now. */
   readonly admissionWaiting: number;
+  /** For how long a worker has had batches wait and answered none; 0: none has. */
+  readonly blockedSeconds: number;
   /** Of one worker. */
   readonly admittedBytesLimit: number;
   readonly kafkaQueuedBytes: number;
@@ -51,7 +53,7 @@ export interface MeasuredWorker {
 const SLOW_REQUEST = 0.1;
 /** Answers that come within this time are not held up. */
 const SLOW_ANSWER = 0.1;
-/** A broker that says nothing for so long is not just slow. */
+/** A broker that says nothing for so long is not just slow, nor is a worker that answers nothing. */
 const SILENT = 2;
 const STANDSTILL = 1;
 const CPU_FULL = 0.95;
@@ -121,13 +123,13 @@ function busyWorker({ workers }: Measured): Finding | undefined {
   return { stage: "worker", worker: busy.name, sentence };
 }
 
-function longestStage({ stages, admissionWaiting, admittedBytesLimit }: Measured): Finding | undefined {
+function longestStage(measured: Measured): Finding | undefined {
+  const { stages, admittedBytesLimit } = measured;
   // Answers are held up if some of them are, so the mean alone would hide why.
   const wait = (stage: Stage) => `${time(of(stage))} (p99 ${time(stages[stage].p99)})`;
   const of = (stage: Stage) => (Number.isNaN(stages[stage].mean) ? 0 : stages[stage].mean);
   const longest = worst(["produce", "queue", "admit"] as const, of)!;
-  // Batches that wait without end are in no histogram yet.
-  if (longest === "admit" || (admissionWaiting > 0 && of(longest) < SLOW_ANSWER)) {
+  if (longest === "admit" || (waitsForRoom(measured) && of(longest) < SLOW_ANSWER)) {
     const budget = Number.isNaN(admittedBytesLimit) ? "" : `, ${quantityOf(admittedBytesLimit, "bytes")} a worker`;
     const waited = of("admit") > 0 ? ` ${wait("admit")}` : "";
     const sentence = `admit: batches wait${waited} for room in the byte budget (ADMITTED_BYTES_MAX${budget})`;
@@ -139,12 +141,18 @@ function longestStage({ stages, admissionWaiting, admittedBytesLimit }: Measured
     : { stage: "produce", sentence: `produce: Kafka or the disk takes ${wait("produce")} a record batch` };
 }
 
+/** Whether batches wait for room for so long that it matters: under full load one waits now and then, for a moment. */
+function waitsForRoom({ admissionWaiting, blockedSeconds, stages }: Measured): boolean {
+  // Those that wait without end are in no histogram yet.
+  return blockedSeconds >= SILENT || (admissionWaiting > 0 && stages.admit.p99 >= SLOW_ANSWER);
+}
+
 function heldUp(measured: Measured): Finding {
   const downstream = standingWorker(measured) ?? slowKafka(measured) ?? slowDisk(measured);
   if (downstream !== undefined) return downstream;
-  const { stages, admissionWaiting, answersPerSecond } = measured;
+  const { stages, answersPerSecond } = measured;
   const { p99 } = stages.acknowledge;
-  if (admissionWaiting > 0 || p99 >= SLOW_ANSWER) {
+  if (waitsForRoom(measured) || p99 >= SLOW_ANSWER) {
     const found = busyWorker(measured) ?? longestStage(measured);
     if (found !== undefined) return found;
   }
@@ -157,7 +165,7 @@ export function bottleneckOf(measured: Measured): Bottleneck {
   const { stage, sentence, broker = null, worker = null } = heldUp(measured);
   const { admissionWaiting, brokers, workers, imbalance, eventsPerSecond } = measured;
   const notes: string[] = [];
-  if (stage !== "admit" && admissionWaiting > 0) {
+  if (stage !== "none" && stage !== "admit" && admissionWaiting > 0) {
     const whose = admissionWaiting === 1 ? "1 batch waits" : `${quantityOf(admissionWaiting, "count")} batches wait`;
     notes.push(`${whose} for room in the byte budget because of it`);
   }

@@ -173,7 +173,8 @@ export class Live implements LiveState {
     );
   }
 
-  #findBottleneck({ service, stages, measuredBrokers, spoolSync, admittedBytesLimit }: LiveSecond): Bottleneck {
+  #findBottleneck(second: LiveSecond): Bottleneck {
+    const { service, stages, measuredBrokers, blockedSeconds, spoolSync, admittedBytesLimit } = second;
     const { clock, slots } = this.#dependencies;
     const { series, imbalance } = this.#processes([clock.now()]);
     const workers = slots.map(({ name }) => {
@@ -190,6 +191,7 @@ export class Live implements LiveState {
       answersPerSecond: service.requestsPerSecond,
       stages,
       admissionWaiting: service.admissionWaiting,
+      blockedSeconds,
       admittedBytesLimit,
       kafkaQueuedBytes: service.kafkaQueuedBytes,
       brokerConnections: hasBrokers ? [...this.#reader.connections().values()].reduce((a, b) => a + b, 0) : undefined,

@@ -31,6 +31,8 @@ export interface LiveSecond {
   /** For the bottleneck. */
   readonly stages: Readonly<Record<Stage, StageTimes>>;
   readonly measuredBrokers: readonly MeasuredBroker[];
+  /** For how long a worker has had batches wait for room and answered none; 0: none has. */
+  readonly blockedSeconds: number;
   readonly spoolSync: number;
   /** Of one worker. */
   readonly admittedBytesLimit: number;
@@ -71,6 +73,12 @@ function countOf(histogram: readonly number[] | undefined): number {
   return histogram === undefined ? 0 : histogram.slice(0, -1).reduce((sum, count) => sum + count, 0);
 }
 
+function sumOf(metric: MetricSnapshot | undefined): number {
+  let sum = 0;
+  for (const [, value] of metric?.series ?? []) if (typeof value === "number") sum += value;
+  return sum;
+}
+
 export class LiveReader {
   readonly #slots: readonly SlotSource[];
   readonly #counted = new Map<string, number>();
@@ -78,6 +86,8 @@ export class LiveReader {
   readonly #readings: Reading[] = [];
   /** Since when a broker has owed an answer and given none. */
   readonly #silentSince = new Map<string, number>();
+  /** Since when a worker has had batches wait for room and answered none. */
+  readonly #blockedSince = new Map<SlotSource, number>();
   #monotonicMs: number | undefined;
 
   constructor(slots: readonly SlotSource[]) {
@@ -155,11 +165,18 @@ export class LiveReader {
       const silentSeconds = (monotonicMs - (this.#silentSince.get(name) ?? monotonicMs)) / 1000;
       measuredBrokers.push({ name, mean, inFlight: requests, silentSeconds });
     }
+    const blocked = this.#slots.map((slot, i) => {
+      const answered = perSecond(`answered ${i}`, sumOf(slot.living("sluice_batches_total")));
+      if (sumOf(slot.living("sluice_admission_waiting_batches")) === 0 || answered > 0) this.#blockedSince.delete(slot);
+      else if (!this.#blockedSince.has(slot)) this.#blockedSince.set(slot, monotonicMs);
+      return (monotonicMs - (this.#blockedSince.get(slot) ?? monotonicMs)) / 1000;
+    });
     return {
       service,
       brokers,
       stages,
       measuredBrokers,
+      blockedSeconds: Math.max(0, ...blocked),
       spoolSync: timesOf(now.get("sync"), before?.get("sync")).mean,
       admittedBytesLimit: this.#most("sluice_admitted_bytes_limit"),
       spoolBytesLimit: this.#gauge("sluice_spool_bytes_limit"),

@@ -10,6 +10,7 @@ const well: Measured = {
   answersPerSecond: 100,
   stages: { admit: stage(0.0002), queue: stage(0.004), produce: stage(0.003), acknowledge: stage(0.008) },
   admissionWaiting: 0,
+  blockedSeconds: 0,
   admittedBytesLimit: 64 * 1024 ** 2,
   kafkaQueuedBytes: 1000,
   brokerConnections: 4,
@@ -94,11 +95,22 @@ test("a full byte budget is admission, also if no batch has got through yet", ()
     "admit: batches wait 1.5 s (p99 3 s) for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
   );
   assert.deepEqual(found.notes, []);
-  const blocked = { ...full, stages: { admit: nothing, queue: nothing, produce: nothing, acknowledge: nothing } };
+  const blocked = {
+    ...full,
+    blockedSeconds: 3,
+    stages: { admit: nothing, queue: nothing, produce: nothing, acknowledge: nothing },
+  };
   assert.equal(
     bottleneckOf(blocked).sentence,
     "admit: batches wait for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
   );
+});
+
+test("a batch that waits for a moment is no reason for an alarm while answers come soon; one that waits without end is", () => {
+  const brief = { ...well, admissionWaiting: 3, stages: stages({ admit: stage(0.002), acknowledge: stage(0.01) }) };
+  assert.deepEqual([bottleneckOf(brief).stage, bottleneckOf(brief).notes], ["none", []]);
+  // One worker lets nothing in; the others' answers are as quick as ever.
+  assert.equal(bottleneckOf({ ...brief, blockedSeconds: 3 }).stage, "admit");
 });
 
 test("a slow disk, a long queue, a worker without CPU and one that stands still are each told as that", () => {

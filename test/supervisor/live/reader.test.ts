@@ -94,6 +94,24 @@ test("a broker is silent from when it owes an answer until it gives one", () => 
   assert.equal(silent(9000), 0);
 });
 
+test("a worker is blocked from when its batches wait until it answers one, whatever the others do", () => {
+  const [a, b] = [new Slot(), new Slot()];
+  const reader = new LiveReader([a, b]);
+  let answeredByB = 0;
+  const blocked = (at: number, waiting: number, answered: number) => {
+    a.set("sluice_admission_waiting_batches", [[], waiting]);
+    a.set("sluice_batches_total", [["OK"], answered]);
+    b.set("sluice_admission_waiting_batches", [[], 0]);
+    b.set("sluice_batches_total", [["OK"], (answeredByB += 10)]);
+    return reader.read(at, ELSEWHERE).blockedSeconds;
+  };
+  assert.equal(blocked(0, 0, 5), 0);
+  assert.equal(blocked(60_000, 4, 5), 0, "it had nothing to answer for a minute");
+  assert.equal(blocked(63_000, 4, 5), 3);
+  assert.equal(blocked(64_000, 4, 6), 0);
+  assert.equal(blocked(67_000, 0, 6), 0);
+});
+
 test("a broker has what waits for it, and what it did", () => {
   const slot = new Slot();
   const reader = new LiveReader([slot]);
