@@ -21,7 +21,7 @@ const OF_THE_PROCESS: readonly (readonly [RegExp, string])[] = [
     "uses the process's profiler",
   ],
   [/\bmock\.(method|module|property|timers|getter|setter)\b/, "replaces what others use"],
-  [/\bglobalThis\.\w+ = |\bsetFlagsFromString\b/, "changes globals"],
+  [/\bglobalThis\.\w+ = |\bObject\.assign\(globalThis\b|\bsetFlagsFromString\b/, "changes globals"],
   [/\bprocess\.(on|once|off|emit|exit|exitCode|abort|kill|chdir|umask)\b/, "handles or ends the process"],
   [/\bprocess\.env(\.\w+|\[[^\]]+\]) = |\bdelete process\.env\b/, "changes the environment"],
   [/^(before|after|beforeEach|afterEach)\(/m, "has hooks outside of a suite"],

@@ -74,7 +74,8 @@ export class Feed {
       return;
     }
     this.#timer = undefined;
-    if (this.#paused || document.hidden) return;
+    // It may have been hidden and shown again meanwhile, and then this is the second time.
+    if (this.#paused || document.hidden || this.#source !== undefined) return;
     this.#connect();
   }
 
