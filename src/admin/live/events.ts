@@ -66,8 +66,14 @@ export class LiveEvents {
     let message = told.get(watcher.sinceMs);
     if (message === undefined) {
       const snapshot = this.#state.live(watcher.sinceMs);
-      // Who knows everything is told when the next second ends.
-      if (snapshot.history.t.length === 0) return;
+      if (snapshot.history.t.length === 0) {
+        // Who knows everything is told when the next second ends. Who knows what is not yet has it from another clock, or from
+        // before this one was set back, and would otherwise hear nothing until it has caught up.
+        if (watcher.sinceMs <= snapshot.atMs) return;
+        watcher.sinceMs = 0;
+        this.#tellOne(watcher, told);
+        return;
+      }
       const text = messageText({ id: snapshot.atMs, data: JSON.stringify(snapshot) });
       told.set(watcher.sinceMs, (message = { text, atMs: snapshot.atMs }));
     }

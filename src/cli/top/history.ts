@@ -16,6 +16,8 @@ type Table<K extends string> = Readonly<Record<string, Readonly<Record<K, Values
  */
 export function appendHistory(known: LiveHistory, next: LiveHistory, secondsMax: number): LiveHistory {
   const lastMs = known.t.at(-1) ?? -Infinity;
+  // The service's clock was set back: what is known is of another time.
+  if ((next.t.at(-1) ?? Infinity) < lastMs) return next;
   const from = next.t.findIndex((ms) => ms > lastMs);
   const skip = from === -1 ? next.t.length : from;
   const t = [...known.t, ...next.t.slice(skip)].slice(-secondsMax);

@@ -100,6 +100,20 @@ test("who knows everything is told nothing until the next second", () => {
   assert.deepEqual(stream.seconds, [[3000]]);
 });
 
+test("who knows of a later time than the service is told everything, and is not kept waiting for it", () => {
+  const service = new Service();
+  const events = new LiveEvents(service);
+  const ahead = new Stream();
+  events.add(ahead, 99_000);
+  service.second();
+  assert.deepEqual(ahead.seconds, [[1000, 2000], [3000]]);
+  // The service's clock is set back, and its history begins anew.
+  service.t = [];
+  service.t.push(500);
+  for (const watcher of service.watchers) watcher();
+  assert.deepEqual(ahead.seconds.at(-1), [500]);
+});
+
 test("the number of those who watch is bounded, and each that leaves makes room", () => {
   const events = new LiveEvents(new Service());
   const streams = Array.from({ length: WATCHERS_MAX }, () => new Stream());

@@ -178,6 +178,12 @@ test("history grows by what is new, forgets what is old, and knows since when th
   assert.deepEqual(Object.keys(gone.brokers), []);
 });
 
+test("when the service's clock is set back, the history begins anew instead of standing still", () => {
+  const known = history(AT_MS, [1, 2, 3], [], ["0"]);
+  const earlier = history(AT_MS - 60_000, [9], [], ["0"]);
+  assert.deepEqual(appendHistory(known, earlier, 4), earlier);
+});
+
 test("a second in one line", () => {
   assert.equal(
     plainLine(snapshot()),
