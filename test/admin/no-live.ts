@@ -19,6 +19,8 @@ export function snapshotOf(
     service: {
       version: "1.2.3",
       nodeVersion: "v24",
+      cores: 2,
+      hostMemoryBytes: 1024,
       host: "host",
       startedAtMs: 0,
       workers: 1,

@@ -252,8 +252,8 @@ test("a service that speaks TLS is looked at over TLS, with the token, and known
   ]);
   assert.deepEqual(
     admin.asked.map(({ path, headers }) => `${path} ${headers.authorization}`).toSorted(),
-    // Once for what is so, twice for what changes.
-    ["/metrics", "/metrics", "/metrics", "/readyz"].map((path) => `${path} Bearer ${token}`),
+    // The metrics once for what is so, twice for what changes.
+    ["/debug/live?seconds=0", "/metrics", "/metrics", "/metrics", "/readyz"].map((path) => `${path} Bearer ${token}`),
   );
   const there = ["--admin", ADMIN_LISTEN, "--tls-ca", certFile];
   assert.deepEqual(levels(await ofService({ ADMIN_LISTEN: "127.0.0.1:0" }, ...there)), ["ok"]);

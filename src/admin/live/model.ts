@@ -114,6 +114,9 @@ export interface LiveHistory {
 export interface LiveService {
   readonly version: string;
   readonly nodeVersion: string;
+  /** CPUs that its processes may run on, and the memory of its host in bytes; a control group may allow less. */
+  readonly cores: number;
+  readonly hostMemoryBytes: number;
   readonly host: string;
   readonly startedAtMs: number;
   readonly workers: number;

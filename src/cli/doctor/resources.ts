@@ -11,7 +11,7 @@ import type { ServiceFacts, Throttling, WorkerFacts } from "./service-facts.ts";
 /** What a service is, or will be, against what it may take. */
 export interface Sizing {
   readonly workers: number;
-  /** Cores of its host; undefined: it runs elsewhere. */
+  /** Cores of its host; undefined: they are not known. */
   readonly cores: number | undefined;
   /** Of its control group; Infinity: no limit. */
   readonly cpuLimitCores: number;

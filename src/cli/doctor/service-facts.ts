@@ -4,6 +4,8 @@
 // they have to lie some seconds apart before their difference says anything about shares.
 
 import { setTimeout as pause } from "node:timers/promises";
+import type { LiveSnapshot } from "../../admin/live/model.ts";
+import { LIVE_PATH } from "../../admin/paths.ts";
 import { AdminPort, type Answered } from "../admin-port.ts";
 import type { AdminTarget } from "../admin-target.ts";
 import { samples } from "../ledger.ts";
@@ -32,6 +34,12 @@ export interface Throttling {
   readonly throttledSeconds: number;
 }
 
+/** What the service tells of the host that it runs on. */
+export interface HostFacts {
+  readonly cores: number;
+  readonly memoryBytes: number;
+}
+
 export interface ServiceFacts {
   /** Its admin port, `host:port`. */
   readonly where: string;
@@ -44,6 +52,8 @@ export interface ServiceFacts {
   readonly throttling: { readonly all: Throttling; readonly look: Throttling } | undefined;
   /** Undefined: it told none. */
   readonly clock: ClockReading | undefined;
+  /** Undefined: it does not tell, or not whoever asks. */
+  readonly host?: HostFacts | undefined;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -143,6 +153,7 @@ export async function lookAtService(
     return answered;
   };
   try {
+    const host = hostFacts(port);
     const askedMs = Date.now();
     const first = await scrape();
     const answeredMs = Date.now();
@@ -154,7 +165,20 @@ export async function lookAtService(
       date === undefined
         ? undefined
         : { whose: `the service at ${port.where}`, atMs: date, askedMs, answeredMs, stepMs: 1_000 };
-    return readFacts(port.where, [first.body, last.body], performance.now() - startMs, clock);
+    const facts = readFacts(port.where, [first.body, last.body], performance.now() - startMs, clock);
+    return { ...facts, host: await host };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Metrics are for everybody and do not tell; the live data does, to whom the service lets in. */
+async function hostFacts(port: AdminPort): Promise<HostFacts | undefined> {
+  try {
+    const { status, body } = await port.ask(`${LIVE_PATH}?seconds=0`, { timeoutMs: TIMEOUT_MS });
+    if (status !== 200) return undefined;
+    const { cores, hostMemoryBytes: memoryBytes } = (JSON.parse(body) as LiveSnapshot).service;
+    return Number.isFinite(cores) && Number.isFinite(memoryBytes) ? { cores, memoryBytes } : undefined;
   } catch {
     return undefined;
   }

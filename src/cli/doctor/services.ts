@@ -63,12 +63,14 @@ function judge(facts: ServiceFacts, { named: isElsewhere = false }: AdminTarget,
   const subject = "service";
   // Workers of something that is no sluice have no metrics of ours.
   if (facts.workers.length === 0) return [];
-  const cores = isElsewhere ? undefined : availableParallelism();
+  // What is named may be this host all the same, or a tunnel to another one: the service knows.
+  const here = isElsewhere ? undefined : { cores: availableParallelism(), memoryBytes: hostMemoryBytes() };
+  const host = facts.host ?? here;
   const sizing = {
     workers: facts.workers.length,
-    cores,
+    cores: host?.cores,
     cpuLimitCores: facts.cpuLimitCores,
-    memoryLimitBytes: Math.min(facts.memoryLimitBytes, isElsewhere ? Infinity : hostMemoryBytes()),
+    memoryLimitBytes: Math.min(facts.memoryLimitBytes, host?.memoryBytes ?? Infinity),
     admittedBytes: facts.workers.reduce((sum, { admittedBytesLimit }) => sum + admittedBytesLimit, 0),
   };
   return named("service", [

@@ -4,13 +4,14 @@
 // A second costs the supervisor a pass over its slots' metrics, whether anybody looks or not: the fifteen minutes have to be
 // there when somebody does. Nothing is put together, and nobody is called, unless somebody watches.
 
-import { hostname } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import type { Bottleneck, LiveIncident, LiveSnapshot } from "../../admin/live/model.ts";
 import { bottleneckOf } from "../../admin/live/bottleneck.ts";
 import { titleOf } from "../../admin/pages/kinds.ts";
 import type { LiveState, Readiness, TopicTail } from "../../admin/state.ts";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Incident } from "../../incidents/incident.ts";
+import { hostMemoryBytes } from "../../telemetry/cgroup.ts";
 import { told } from "../../telemetry/columns.ts";
 import { HISTORY_SECONDS, type History } from "../../telemetry/history.ts";
 import type { Ledger } from "../../telemetry/ledger.ts";
@@ -127,6 +128,8 @@ export class Live implements LiveState {
       service: {
         version,
         nodeVersion: process.version,
+        cores: availableParallelism(),
+        hostMemoryBytes: hostMemoryBytes(),
         host: hostname(),
         startedAtMs: this.#startedAtMs,
         workers: slots.length,

@@ -31,7 +31,13 @@ test("more workers than the host has cores are found, and clocks of one host agr
   assert.equal(of(findings, "clock-skew")[0]?.level, "ok");
   // How many cores this host has is not for a test to say; that the service was held against them is.
   const about = findings.filter(({ check }) => check === "sizing" || check === "workers-over-cores");
-  assert.match(about[0]!.message, /^2 workers on /);
+  assert.match(about[0]!.message, /^2 workers on [\d.a]+ /);
+  // The same where --admin names the service, whose host the doctor cannot look at: the service tells.
+  const named = await diagnose(service, "--watch", "100ms", "--admin", new URL(service.adminUrl).host);
+  assert.deepEqual(
+    named.filter(({ check }) => check === "sizing" || check === "workers-over-cores"),
+    about,
+  );
 });
 
 test("streams that all lie on one worker are found, with its number, and the one connection as the reason", async () => {

@@ -50,6 +50,8 @@ export function snapshot(changes: Partial<LiveSnapshot> = {}): LiveSnapshot {
     service: {
       version: "1.2.3",
       nodeVersion: "v24.0.0",
+      cores: 8,
+      hostMemoryBytes: 16 * 1024 ** 3,
       host: "host-1",
       startedAtMs: AT_MS - 3 * 3_600_000,
       workers: 2,
