@@ -10,6 +10,7 @@ import { ADMIN_NOTE, adminFlags } from "./admin-target.ts";
 import { command } from "./command.ts";
 import { toggle, withDefault } from "./flag.ts";
 import { type CliIo, Exit, printLines } from "./io.ts";
+import { printable } from "./table.ts";
 import { renderFrame } from "./top/frame.ts";
 import { appendHistory } from "./top/history.ts";
 import { tellLive } from "./top/live-source.ts";
@@ -109,7 +110,7 @@ async function watch(
 async function log(port: AdminPort, intervalMs: number, signal: AbortSignal, io: CliIo): Promise<void> {
   let writtenMs = -Infinity;
   for await (const { snapshot, trouble } of tellLive(port, 1, signal)) {
-    if (trouble !== undefined) printLines(io.stderr, [`sluice top: ${trouble}`]);
+    if (trouble !== undefined) printLines(io.stderr, [`sluice top: ${printable(trouble)}`]);
     const nowMs = performance.now();
     if (snapshot === undefined || nowMs - writtenMs < intervalMs - 500) continue;
     writtenMs = nowMs;

@@ -5,12 +5,12 @@ import type { Finding, Level, NamedFinding } from "./finding.ts";
 
 export function report(findings: readonly NamedFinding[]): string[] {
   const rows = findings.flatMap(({ level, subject, message, why, remedy }: Finding) => [
-    // Names of topics, groups and clients are what others chose.
-    [level, printable(subject), printable(message)],
+    [level, subject, message],
     ...(why === undefined ? [] : [["", "", `   ${why}`]]),
     ...(remedy === undefined ? [] : [["", "", `-> ${remedy}`]]),
   ]);
-  return [...table(rows), "", summary(findings)];
+  // Names of topics, groups and clients are what others chose, and remedies name them, too.
+  return [...table(rows.map((row) => row.map(printable))), "", summary(findings)];
 }
 
 function summary(findings: readonly Finding[]): string {

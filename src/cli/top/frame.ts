@@ -37,7 +37,7 @@ export function renderFrame(snapshot: LiveSnapshot, options: FrameOptions): stri
   const head: Line[] = [
     statusLine(snapshot, options),
     bottleneckLine(snapshot),
-    ...(trouble === undefined ? [] : [[span(trouble, "bad")]]),
+    ...(trouble === undefined ? [] : [[span(printable(trouble), "bad")]]),
     ...noteLines(snapshot),
   ];
   const roomy = [...head, ...parts.flatMap((part) => [[], ...part])];

@@ -111,15 +111,12 @@ test("what nobody knows is a dash, not a zero, and a service without brokers has
 
 test("names cannot move the cursor", () => {
   const evil = "\u001B[2J\u0007evil\u009B";
-  const lines = frame(
-    120,
-    Infinity,
-    snapshot({
-      callers: [{ ...snapshot().callers[0]!, identity: evil }],
-      incidents: [{ ...snapshot().incidents[0]!, title: evil, why: evil }],
-      bottleneck: { ...snapshot().bottleneck, sentence: evil },
-    }),
-  );
+  const told = snapshot({
+    callers: [{ ...snapshot().callers[0]!, identity: evil }],
+    incidents: [{ ...snapshot().incidents[0]!, title: evil, why: evil }],
+    bottleneck: { ...snapshot().bottleneck, sentence: evil },
+  });
+  const lines = renderFrame(told, { width: 120, height: Infinity, colour: false, where: WHERE, trouble: evil });
   // oxlint-disable-next-line no-control-regex
   for (const line of lines) assert.doesNotMatch(line, /[\u0000-\u001f\u007f-\u009f]/);
 });
