@@ -5,7 +5,7 @@
 
 import { type Admin, ConfigResourceTypes } from "@platformatic/kafka";
 import { kafkaReason } from "../kafka.ts";
-import { formatSize } from "../table.ts";
+import { formatSize, plural } from "../table.ts";
 import { type Finding, ok, unknown, warning } from "./finding.ts";
 
 export interface BrokerSettings {
@@ -65,12 +65,14 @@ function judge(
       "raise message.max.bytes, or lower RECORD_BATCH_BYTES_MAX",
       "of topics without a setting of their own, record batches are sealed early, and larger events are refused",
     );
-  // A cluster of one broker has no second copy to offer.
   if (autoCreate && factor === 1)
     finding(
       "replication-factor",
-      `default.replication.factor is 1, with ${brokers} brokers, and KAFKA_AUTO_CREATE_TOPICS is true`,
-      "set default.replication.factor to 3, or create topics before their first event",
+      `default.replication.factor is 1, with ${plural(brokers, "broker")}, and KAFKA_AUTO_CREATE_TOPICS is true`,
+      // A cluster of one has no second copy to offer, and a factor beyond its brokers makes no topic at all.
+      brokers === 1
+        ? "in production use three brokers, and set default.replication.factor to 3"
+        : `set default.replication.factor to ${Math.min(brokers, 3)}, or create topics before their first event`,
       "topics that the service creates have one copy: a broker that is lost takes acknowledged events along",
     );
   else if (autoCreate && min === 1)

@@ -80,7 +80,13 @@ test("brokers' defaults matter where the service creates topics, and brokers tha
     judgeBrokers(two, options).map(({ level, subject }) => [level, subject]),
     [["ok", "broker a:9092, b:9092"]],
   );
-  assert.deepEqual(checks(judgeBrokers(two, { ...options, autoCreate: true })), [["warning", "replication-factor"]]);
+  const [of2] = judgeBrokers(two, { ...options, autoCreate: true });
+  assert.deepEqual([of2!.level, of2!.check], ["warning", "replication-factor"]);
+  assert.match(of2!.remedy!, /^set default\.replication\.factor to 2/);
+  // Where there is one broker, a factor of 3 would make no topic at all.
+  const [of1] = judgeBrokers([BROKER], { ...options, brokers: 1, autoCreate: true });
+  assert.match(of1!.message, /, with 1 broker, /);
+  assert.match(of1!.remedy!, /^in production use three brokers/);
   const replicated = { ...BROKER, defaultReplicationFactor: 3 };
   assert.deepEqual(checks(judgeBrokers([replicated], { ...options, autoCreate: true })), [
     ["warning", "min-insync-replicas"],
