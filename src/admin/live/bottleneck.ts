@@ -9,6 +9,7 @@
 import { processName } from "../pages/process-name.ts";
 import { quantityOf } from "../pages/units.ts";
 import type { Bottleneck, BottleneckStage, Stage } from "./model.ts";
+import { isUneven } from "./view/numbers.ts";
 
 /** What was measured over the last seconds; times in seconds, NaN: nothing was measured. */
 export interface Measured {
@@ -57,9 +58,6 @@ const SLOW_ANSWER = 0.1;
 const SILENT = 2;
 const STANDSTILL = 1;
 const CPU_FULL = 0.95;
-const UNEVEN = 1.5;
-/** Below this an uneven load is chance. */
-const EVENTS_MIN = 10;
 
 interface Finding {
   readonly stage: BottleneckStage;
@@ -173,7 +171,7 @@ export function bottleneckOf(measured: Measured): Bottleneck {
   const slowest = broker === null ? undefined : worst(others, ({ mean }) => mean);
   if (slowest !== undefined && slowest.mean < SLOW_REQUEST)
     notes.push(`the other brokers take ${time(slowest.mean)} at most`);
-  if (imbalance >= UNEVEN && eventsPerSecond >= EVENTS_MIN) {
+  if (isUneven(imbalance, eventsPerSecond)) {
     const most = worst(
       workers.filter(({ load }) => !Number.isNaN(load)),
       ({ load }) => load,

@@ -1,6 +1,7 @@
 // The parts of a frame that compare: brokers, processes and callers, a row each.
 
 import type { LiveSnapshot } from "../../admin/live/model.ts";
+import { isUneven } from "../../admin/live/view/numbers.ts";
 import { formatAge, printable } from "../table.ts";
 import { type Cell, columns, type Line, span } from "./line.ts";
 import { latest, quantity, SPARK_SECONDS } from "./numbers.ts";
@@ -9,8 +10,6 @@ import { bar, sparkline } from "./sparkline.ts";
 const BROKERS_SHOWN = 8;
 const WORKERS_SHOWN = 16;
 const CALLERS_SHOWN = 5;
-/** From this share over the mean on, load counts as uneven. */
-const UNEVEN = 1.5;
 
 /** What was left out, as a last line. */
 function more(count: number, noun: string): Line[] {
@@ -54,6 +53,7 @@ export function brokerLines(snapshot: LiveSnapshot, width: number): Line[] {
 
 export function workerLines(snapshot: LiveSnapshot, width: number): Line[] {
   const { processes, history, service } = snapshot;
+  const events = latest(history.service.eventsPerSecond) ?? 0;
   const shown = processes.slice(0, WORKERS_SHOWN);
   const isWide = width >= 110;
   const rows = shown.map(({ name, up, pid }): Cell[] => {
@@ -81,7 +81,7 @@ export function workerLines(snapshot: LiveSnapshot, width: number): Line[] {
       isWorker && share !== null
         ? span(
             `${bar(share, isWide ? 16 : 10)} ${Math.round(share * 100)} %`,
-            service.workers > 1 && load !== null && load >= UNEVEN ? "warn" : "plain",
+            service.workers > 1 && load !== null && isUneven(load, events) ? "warn" : "plain",
           )
         : "",
     ];

@@ -15,6 +15,16 @@ export interface KeyNumber {
   readonly bad: boolean;
 }
 
+/** From this share over the mean on, load is uneven. */
+const UNEVEN = 1.5;
+/** Below this it is chance. */
+const EVENTS_MIN = 10;
+
+/** Whether load lies so unevenly that it is worth a word. @param load the largest share of a worker over the mean. */
+export function isUneven(load: number, eventsPerSecond: number): boolean {
+  return load >= UNEVEN && eventsPerSecond >= EVENTS_MIN;
+}
+
 /** The last value; null: not known. */
 export function last(values: Values | undefined): number | null {
   return values?.at(-1) ?? null;

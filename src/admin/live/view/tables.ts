@@ -4,7 +4,7 @@ import { html, type Html } from "../../pages/html.ts";
 import { processName } from "../../pages/process-name.ts";
 import { quantityOf, type Unit, utc } from "../../pages/units.ts";
 import type { BrokerSeries, LiveLedger, LiveSnapshot, ProcessSeries } from "../model.ts";
-import { last, shown } from "./numbers.ts";
+import { isUneven, last, shown } from "./numbers.ts";
 
 type Cell = string | Html;
 
@@ -40,10 +40,10 @@ const nothing = (text: string) => html`<p class="soft">${text}</p>`;
 const BAR_MAX = 3;
 
 /** A share of the load as a bar, whose middle line is the mean. */
-function loadBar(load: number | null): Html {
+function loadBar(load: number | null, eventsPerSecond: number): Html {
   if (load === null) return html`–`;
   const width = (Math.min(load, BAR_MAX) / BAR_MAX) * 60;
-  const uneven = load >= 1.5 || load <= 0.5;
+  const uneven = isUneven(load, eventsPerSecond);
   return html`<svg class="load${uneven ? " uneven" : ""}" viewBox="0 0 60 10" aria-hidden="true">
       <rect class="rail" width="60" height="10" />
       <rect class="share" width="${width.toFixed(1)}" height="10" />
@@ -52,6 +52,7 @@ function loadBar(load: number | null): Html {
 }
 
 export function workerTable({ processes, history }: LiveSnapshot): Html {
+  const events = last(history.service.eventsPerSecond) ?? 0;
   const rows = processes.map(({ name, up, pid }) => {
     const now = (series: ProcessSeries) => last(history.processes[name]?.[series]);
     const of = (series: ProcessSeries, unit: Unit) => shown(now(series), unit);
@@ -61,7 +62,7 @@ export function workerTable({ processes, history }: LiveSnapshot): Html {
       processName(name),
       state,
       pid === null ? "–" : String(pid),
-      ...(isWorker ? [loadBar(now("load")), of("eventsPerSecond", "per second")] : ["", ""]),
+      ...(isWorker ? [loadBar(now("load"), events), of("eventsPerSecond", "per second")] : ["", ""]),
       of("cpu", "cores"),
       of("eventLoopDelayMax", "seconds"),
       of("rssBytes", "bytes"),
