@@ -1,6 +1,7 @@
 // Server-sent events to one client, as far as it takes them.
 //
 //   message = [ "id: " id LF ] [ "event: " name LF ] "data: " data LF LF        ; data is one line, as JSON is
+//           / ":" LF LF                                                         ; a comment
 //
 // Rejected: waiting for a slow reader, or keeping what it has not taken. The next second is worth more than the last one, and
 // memory is the service's: a client that has not taken some hundred kilobytes loses its connection, and comes back by itself.
@@ -19,6 +20,9 @@ export interface Message {
 export function messageText({ id, event, data }: Message): string {
   return `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
 }
+
+/** A message of nothing, which clients pass over. */
+export const COMMENT = ":\n\n";
 
 /** What may wait for a client, in bytes. */
 const UNTAKEN_BYTES_MAX = 512 * 1024;

@@ -7,7 +7,7 @@
 // topic, so that a topic of a million events a second costs no more than one of twenty. A line has a bound, too.
 
 import type { TailedEvent, TopicTail } from "../state.ts";
-import { type EventStream, messageText } from "./event-stream.ts";
+import { COMMENT, type EventStream, messageText } from "./event-stream.ts";
 
 export const TAILS_MAX = 4;
 export const EVENTS_PER_SECOND = 20;
@@ -53,6 +53,8 @@ export interface TailDependencies {
 }
 
 const SECOND_MS = 1_000;
+/** A client whose host is gone says nothing: that it does not take what is sent is all there is to notice it by. */
+const QUIET_MS_MAX = 15_000;
 
 /** Resolves when the stream is closed or the topic cannot be read any more. */
 export async function tailTopic(
@@ -67,21 +69,27 @@ export async function tailTopic(
   const { signal } = closed;
   let share = new Share();
   let beganMs = now();
+  let saidMs = beganMs;
   let behind = false;
   const skip = () => {
     const skips = behind;
     behind = false;
     return skips;
   };
+  const say = (text: string) => {
+    stream.send(text);
+    saidMs = now();
+  };
   const flush = () => {
     const { lines, leftOut } = share;
-    if (lines.length > 0 || leftOut > 0) stream.send(messageText({ data: JSON.stringify({ lines, leftOut }) }));
+    if (lines.length > 0 || leftOut > 0) say(messageText({ data: JSON.stringify({ lines, leftOut }) }));
     share = new Share();
     beganMs = now();
   };
   // What has come is shown when its second is over, also if nothing else comes.
   const timer = setInterval(() => {
     if (!share.full && now() - beganMs >= SECOND_MS) flush();
+    if (now() - saidMs >= QUIET_MS_MAX) say(COMMENT);
   }, SECOND_MS / 2);
   try {
     for await (const events of read(topic, skip, signal)) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { setTimeout } from "node:timers/promises";
 import {
   BYTES_PER_SECOND,
   EVENTS_PER_SECOND,
@@ -91,6 +92,21 @@ test("what cannot be read is told as a problem, and then it is over", async () =
   await tailTopic({ read, ...clock() }, "t", stream);
   assert.deepEqual(stream.sent, ['event: problem\ndata: "topic \\"t\\" does not exist"\n\n']);
   assert.ok(stream.ended);
+});
+
+test("of a quiet topic something is sent now and then, so that a client whose host has gone is noticed", async () => {
+  const stream = new Stream();
+  const time = clock();
+  const read: TopicTail = async function* () {
+    await time.pause(14_000);
+    await setTimeout(600);
+    assert.deepEqual(stream.sent, []);
+    await time.pause(1_000);
+    while (stream.sent.length === 0) await setTimeout(20);
+    yield [];
+  };
+  await tailTopic({ read, ...time }, "t", stream);
+  assert.deepEqual(stream.sent, [":\n\n"]);
 });
 
 test("when the client has gone, reading ends", async () => {
