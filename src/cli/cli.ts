@@ -8,6 +8,7 @@ import type { Writable } from "node:stream";
 import type { CommandEntry } from "./command.ts";
 import { generalHelp } from "./help.ts";
 import { CliError, type CliIo, Exit, messageOf, printLines } from "./io.ts";
+import { printable } from "./table.ts";
 
 export type { CliIo } from "./io.ts";
 
@@ -111,7 +112,8 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
     return await command.run(args, io);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    printLines(io.stderr, [`sluice ${entry.name}: ${messageOf(error)}`]);
+    // It may quote what a service or Kafka has answered.
+    printLines(io.stderr, [`sluice ${entry.name}: ${printable(messageOf(error))}`]);
     return Exit.FAILED;
   }
 }

@@ -5,6 +5,7 @@ import type { LiveSnapshot } from "../../../src/admin/live/model.ts";
 import { runCli } from "../../../src/cli/cli.ts";
 import type { Input, Output } from "../../../src/cli/io.ts";
 import { eventually } from "../../support/service.ts";
+import { FakeAdmin } from "../fake-admin.ts";
 import { run } from "../support.ts";
 import { AT_MS, history, LiveAdmin, snapshot } from "./live-scene.ts";
 
@@ -28,6 +29,13 @@ test("a service that is not there is one line on standard error", async () => {
     assert.deepEqual([code, stdout], [1, ""]);
     assert.match(stderr, /^sluice top: .*127\.0\.0\.1:4.*\n$/);
   }
+});
+
+test("what a service answers instead cannot move the cursor", async () => {
+  await using admin = await FakeAdmin.start(() => ({ status: 500, body: "\u001B[2Jbroken\u009B" }));
+  const { code, stderr } = await run(["top", "--once"], { env: admin.env });
+  assert.equal(code, 1);
+  assert.match(stderr, /says: {2}\[2Jbroken \n$/);
 });
 
 test("where the output is no terminal, it is a line a time, until the command is told to end", async () => {
