@@ -44,7 +44,10 @@ export interface SealedBatch {
   /** Records in the batch, at least 1. */
   readonly count: number;
   readonly bytes: Buffer;
-  /** When the producer first sent it, in milliseconds on the monotonic clock; set by the producer, for the stage metrics. */
+  /**
+   * When the producer first sent it, or the spool took it, in milliseconds on the monotonic clock; set by that, for the stage
+   * metrics.
+   */
   sentAtMs?: number;
   /** The broker that the producer sent it to last, `host:port`; for traces. */
   sentTo?: string;

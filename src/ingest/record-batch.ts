@@ -21,8 +21,6 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   next: RecordBatch | undefined;
   readonly accumulator: Accumulator;
   readonly openedAtMs: number;
-  /** Known only of those with a trace. */
-  sealedAtMs?: number;
   sentAtMs?: number;
   sentTo?: string;
   /** Of the first of its requests that is recorded. */

@@ -128,6 +128,8 @@ export class Spool implements Component {
       this.#clock.setImmediate(() => settler.failed(batch, 0, batch.count, refusal));
       return;
     }
+    // From here on it waits for the disk: for the sync that is under way, and for its own.
+    batch.sentAtMs ??= this.#clock.monotonic();
     const pending = new PendingBatch(this.#pending, batch, settler, topic, lane, nowMs);
     this.#own.append(EntryType.BATCH, head, batch.bytes, pending);
   }

@@ -50,8 +50,7 @@ export interface TracedRecords {
   readonly partition: number;
   /** Kept on local disk, rather than sent to Kafka. */
   readonly persisted: boolean;
-  /** When it was closed to further records, and when it was first sent, on the monotonic clock. */
-  readonly sealedAtMs?: number;
+  /** When it was first sent, or the spool took it, on the monotonic clock. */
   readonly sentAtMs?: number;
   /** The broker that it was sent to last, `host:port`. */
   readonly sentTo?: string;

@@ -130,8 +130,7 @@ export class Tracer implements Tracing {
       return attributes;
     };
     const name = `${operation} ${records.topic}`;
-    // The spool takes a record batch when it is sealed.
-    const sentAtMs = records.sentAtMs ?? (records.persisted ? records.sealedAtMs : undefined);
+    const { sentAtMs } = records;
     let links: Link[] | undefined;
     if (parts.length > 1) {
       const context = this.#spans.context(undefined);

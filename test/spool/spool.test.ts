@@ -37,6 +37,14 @@ test("a batch is stored when it is synced, and not before", async () => {
   assert.deepEqual(outcomes.stored_, ["a"]);
 });
 
+test("a batch is sent when the spool takes it, so that what it waits for is the disk", async () => {
+  const { spool, outcomes, clock } = await startSpool(new MemoryFileSystem());
+  await clock.advance(250);
+  const batch = batchOf("a");
+  spool.append(batch, outcomes);
+  assert.equal(batch.sentAtMs, clock.monotonic());
+});
+
 test("batches that come while the disk is at work share the next write and sync", async () => {
   const fs = new MemoryFileSystem();
   const { append, outcomes } = await startSpool(fs);

@@ -12,7 +12,7 @@ export function batchFamilies(define: Define) {
     publishBytes: define.counter("sluice_publish_bytes_total", "Bytes of PublishRequest messages received."),
     stage: define.time(
       "sluice_stage_seconds",
-      "Time in a stage, by topic: admit (a batch received to admitted), queue (a record batch opened to sent: in its accumulator, and in the Kafka client or before the disk), produce (a record batch sent to acknowledged by Kafka or the disk), acknowledge (a batch received to answered). A batch of several topics counts under its first.",
+      "Time in a stage, by topic: admit (a batch received to admitted), queue (a record batch opened to sent: in its accumulator and in the Kafka client), produce (a record batch sent to Kafka or handed to the spool, to acknowledged by Kafka or the disk), acknowledge (a batch received to answered). A batch of several topics counts under its first.",
       { labels: ["topic", "stage"] },
     ),
     admittedBytes: define.gauge(
