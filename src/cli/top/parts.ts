@@ -11,6 +11,10 @@ const BROKERS_SHOWN = 8;
 const WORKERS_SHOWN = 16;
 const CALLERS_SHOWN = 5;
 
+/** From so many characters on there is room for all columns. */
+const WIDE = 120;
+const SHARE_BAR = 10;
+
 /** What was left out, as a last line. */
 function more(count: number, noun: string): Line[] {
   return count > 0 ? [[span(`and ${count} more ${noun}`, "name")]] : [];
@@ -20,7 +24,7 @@ export function brokerLines(snapshot: LiveSnapshot, width: number): Line[] {
   const { brokers, brokersLeftOut, history } = snapshot;
   if (brokers.length === 0) return [];
   const shown = brokers.slice(0, BROKERS_SHOWN);
-  const isWide = width >= 110;
+  const isWide = width >= WIDE;
   const rows = shown.map(({ name, connections, partitions }): Cell[] => {
     const of = history.brokers[name];
     const errors = latest(of?.errorsPerSecond);
@@ -55,7 +59,7 @@ export function workerLines(snapshot: LiveSnapshot, width: number): Line[] {
   const { processes, history, service } = snapshot;
   const events = latest(history.service.eventsPerSecond) ?? 0;
   const shown = processes.slice(0, WORKERS_SHOWN);
-  const isWide = width >= 110;
+  const isWide = width >= WIDE;
   const rows = shown.map(({ name, up, pid }): Cell[] => {
     const of = history.processes[name];
     const isWorker = name !== "supervisor";
@@ -80,7 +84,7 @@ export function workerLines(snapshot: LiveSnapshot, width: number): Line[] {
         : []),
       isWorker && share !== null
         ? span(
-            `${bar(share, isWide ? 16 : 10)} ${Math.round(share * 100)} %`,
+            `${bar(share, SHARE_BAR)} ${Math.round(share * 100)} %`,
             service.workers > 1 && load !== null && isUneven(load, events) ? "warn" : "plain",
           )
         : "",

@@ -44,6 +44,28 @@ test("a frame has everything that the page has, at 80 and at 120 characters", ()
   assert.ok(frame(120).some((line) => / pid +heap +ack p99 /.test(line)));
 });
 
+test("a busy worker's share is not cut off at 120 characters, nor at 80", () => {
+  const told = snapshot();
+  const busy = {
+    ...told.history.processes["1"]!,
+    cpu: [0.983],
+    eventLoopDelayMax: [0.0123],
+    rssBytes: [1.23 * 1024 ** 3],
+    heapBytes: [22.3 * 1024 ** 2],
+    eventsPerSecond: [123_456],
+    acknowledgedP99: [0.0384],
+    connections: [120],
+    load: [2],
+  };
+  const lines = (width: number) =>
+    frame(width, Infinity, {
+      ...told,
+      processes: [{ name: "1", up: true, pid: 1_234_567 }],
+      history: { ...told.history, processes: { 1: busy } },
+    });
+  for (const width of [80, 120]) assert.ok(lines(width).some((line) => /^worker 1 .* 123,456\/s .* 100 %$/.test(line)));
+});
+
 test("a small terminal gets no more than it has room for, the most important first", () => {
   for (const [width, height] of [
     [80, 24],
