@@ -42,6 +42,7 @@ import { Spool } from "./spool/spool.ts";
 import { type Attribution, noAttribution } from "./telemetry/attribution.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import type { OtlpTracing } from "./tracing/otlp.ts";
 
 export type { DropOutcome, DropRequest } from "./spool/dead-letters.ts";
 
@@ -132,6 +133,7 @@ class WorkerService implements Service {
   readonly #callers: Callers;
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: SpoolDependencies;
+  #tracing: OtlpTracing | undefined;
   #spool: Spool | undefined;
   #deadLetters: DeadLetters | undefined;
   #forwarder: Forwarder | undefined;
@@ -193,6 +195,7 @@ class WorkerService implements Service {
 
   async start(): Promise<void> {
     const directories = await this.#directories();
+    await this.#startTracing();
     const spool = await this.#startSpool(directories);
     const deadLetters = await this.#startDeadLetters(directories);
     this.#producer = await this.#startProducer();
@@ -205,6 +208,7 @@ class WorkerService implements Service {
       metrics: this.metrics,
       clock,
       attribution: this.#attribution,
+      tracing: this.#tracing?.tracer,
       callers: this.#callers,
     });
     const services = [EventIngestService, HealthService, ServerReflection];
@@ -246,6 +250,32 @@ class WorkerService implements Service {
       const message = `DATA_DIR: cannot read ${dataDir}: ${why}; give a directory that this user may read and write`;
       throw new IngestError(Code.FAILED_PRECONDITION, message, { cause });
     }
+  }
+
+  /** The SDK is loaded only where it is used. First of all parts, and so the last to be drained: it takes the others' spans. */
+  async #startTracing(): Promise<void> {
+    const config = this.#config;
+    // There without traces, too: a panel that shows nothing cannot be told from a service that is well.
+    for (const outcome of ["exported", "dropped", "failed"]) this.metrics.traceSpans.with(outcome);
+    if (config.tracing === "none") return;
+    const { OtlpTracing } = await import("./tracing/otlp.ts");
+    const { clock, random } = this.#environment;
+    const tracing = new OtlpTracing(
+      { log: this.#log, metrics: this.metrics, clock, random },
+      {
+        endpoint: config.otelExporterOtlpEndpoint,
+        tracesEndpoint: config.otelExporterOtlpTracesEndpoint,
+        headers: config.otelExporterOtlpHeaders,
+        serviceName: config.otelServiceName,
+        resourceAttributes: config.otelResourceAttributes,
+        worker: String(this.#workerIndex),
+        sampleRatio: config.traceSampleRatio,
+        sampleRateMax: config.traceSampleRateMax,
+        joinActive: config.grpcServer === "grpc-js",
+      },
+    );
+    await this.#startComponent(tracing);
+    this.#tracing = tracing;
   }
 
   async #startSpool({ own: dir, adopted: adopt }: SpoolDirectories): Promise<Spool> {
@@ -336,6 +366,7 @@ class WorkerService implements Service {
         clock,
         random,
         attribution: this.#attribution,
+        tracing: this.#tracing?.tracer,
       },
       {
         bytesMax: config.admittedBytesMax,

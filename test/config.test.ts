@@ -82,6 +82,14 @@ test("without anything set, the service listens on loopback and keeps events in 
     profiling: true,
     profileAgeMaxMs: 900_000,
     profileBytesMax: 64 * 1024 ** 2,
+    tracing: "none",
+    traceSampleRatio: 0.01,
+    traceSampleRateMax: 50,
+    otelExporterOtlpEndpoint: "http://localhost:4318",
+    otelExporterOtlpTracesEndpoint: undefined,
+    otelExporterOtlpHeaders: undefined,
+    otelServiceName: undefined,
+    otelResourceAttributes: undefined,
   });
 });
 
@@ -136,6 +144,21 @@ test("bytes have units", () => {
         .admittedBytesMax,
       expected,
     );
+});
+
+test("a ratio is a part of one, and a URL is one of HTTP", () => {
+  const ratios = ["0", "1", "0.5", "1.0"].map((given) => config({ TRACE_SAMPLE_RATIO: given }).traceSampleRatio);
+  assert.deepEqual(ratios, [0, 1, 0.5, 1]);
+  for (const given of ["1.1", "-1", "1%", "0,1", "x", "1e-2"]) {
+    assert.deepEqual(mistakes({ TRACE_SAMPLE_RATIO: given }), [
+      `TRACE_SAMPLE_RATIO: "${given}" is not right; give a number from 0 to 1, for example 0.01`,
+    ]);
+  }
+  for (const given of ["collector:4318", "grpc://collector:4317", "http://"]) {
+    assert.deepEqual(mistakes({ OTEL_EXPORTER_OTLP_ENDPOINT: given }), [
+      `OTEL_EXPORTER_OTLP_ENDPOINT: "${given}" is not right; give a URL, for example http://127.0.0.1:4318`,
+    ]);
+  }
 });
 
 test("durations have units", () => {

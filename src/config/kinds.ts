@@ -133,6 +133,20 @@ export function integer(min: number, max: number): Kind<number> {
   });
 }
 
+/** A part of something: `0.01`, `1`. */
+export const ratio: Kind<number> = kind("RATIO", "0 to 1", "a number from 0 to 1, for example 0.01", (text) => {
+  const value = /^\d{1,3}(?:\.\d{1,12})?$/.test(text) ? Number(text) : Number.NaN;
+  return value <= 1 ? value : undefined;
+});
+
+/** The URL of an HTTP server, as it was given. */
+export const httpUrl: Kind<string> = kind(
+  "URL",
+  "http(s)://host:port/path",
+  "a URL, for example http://127.0.0.1:4318",
+  (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined),
+);
+
 /** A number of bytes: `65536`, `256KiB`, `64MiB`, `10GiB`. */
 export function bytes(min: number, max: number): Kind<number> {
   const values = `${formatBytes(min)} to ${formatBytes(max)}`;

@@ -9,11 +9,13 @@ import {
   brokerList,
   bytes,
   duration,
+  httpUrl,
   integer,
   type Kind,
   listenAddress,
   oneOf,
   path,
+  ratio,
   text,
   token,
   topicName,
@@ -374,6 +376,52 @@ export const OPTIONS = {
     bytes(MIB, 64 * GIB),
     "64MiB",
     "What profiles may take on disk, of all processes; the oldest go first.",
+  ),
+
+  tracing: option(
+    "TRACING",
+    oneOf("none", "otlp"),
+    "none",
+    "Where traces of requests go: nowhere, or to an OpenTelemetry collector by OTLP over HTTP; docs/tracing.md has the rest.",
+  ),
+  traceSampleRatio: option(
+    "TRACE_SAMPLE_RATIO",
+    ratio,
+    "0.01",
+    "Which part of the requests that come without a trace context is recorded; one that comes with it is recorded if its client's span is.",
+  ),
+  traceSampleRateMax: option(
+    "TRACE_SAMPLE_RATE_MAX",
+    integer(1, 1_000_000),
+    "50",
+    "How many of them a worker records a second at most, so that what traces cost has a bound under any load.",
+  ),
+  otelExporterOtlpEndpoint: option(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    httpUrl,
+    "http://localhost:4318",
+    "The collector; /v1/traces is added.",
+  ),
+  otelExporterOtlpTracesEndpoint: optional(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    httpUrl,
+    "Where the collector takes traces, with the whole path; it wins over OTEL_EXPORTER_OTLP_ENDPOINT.",
+  ),
+  otelExporterOtlpHeaders: optional(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    text("NAME=VALUE,..."),
+    "Headers of each export, name=value, percent-encoded, separated by commas.",
+    true,
+  ),
+  otelServiceName: optional(
+    "OTEL_SERVICE_NAME",
+    text("NAME"),
+    "The service's name in traces; without it, that of OTEL_RESOURCE_ATTRIBUTES, or sluice.",
+  ),
+  otelResourceAttributes: optional(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    text("NAME=VALUE,..."),
+    "What else traces say of the service, name=value, percent-encoded, separated by commas.",
   ),
 } as const;
 

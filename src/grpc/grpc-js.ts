@@ -163,7 +163,11 @@ export class GrpcJsServer implements GrpcServer {
       stream: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
       callback?: Callback,
     ): void => {
-      const call = "write" in stream ? new StreamingCall(stream, ended) : new UnaryCall(stream, callback!, ended);
+      // grpc-js gives both a stream to write to; what instruments it sees the end of a unary call in its callback.
+      const call =
+        callback === undefined && "write" in stream
+          ? new StreamingCall(stream, ended)
+          : new UnaryCall(stream, callback!, ended);
       const handler = method.open(call);
       call.handler = handler;
       handler.message(stream.request, 0, stream.request.length);
@@ -260,6 +264,10 @@ abstract class BaseCall implements ServerCall {
 
   get peer(): string {
     return this.#stream.getPeer();
+  }
+
+  get traceparent(): string | undefined {
+    return this.header("traceparent");
   }
 
   header(name: string): string | undefined {

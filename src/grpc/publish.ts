@@ -12,6 +12,7 @@ import { type Linked, LinkedList } from "../linked-list.ts";
 import type { Counter, Gauge } from "../telemetry/instruments.ts";
 import { type Attribution, noAttribution, type Origin } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
 import { type Caller, Callers } from "./callers.ts";
 import type { CallHandler, Method, ServerCall } from "./server.ts";
@@ -40,12 +41,15 @@ export interface EventIngestDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly attribution?: Attribution;
+  /** Undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
   readonly callers?: Callers;
 }
 
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
   readonly attribution: Attribution;
+  readonly tracing: Tracing | undefined;
   readonly callers: Callers;
   readonly answered: Counter;
   readonly receivedBytes: Counter;
@@ -64,10 +68,11 @@ export class EventIngest {
   #deadlineMs: number | undefined;
 
   constructor(dependencies: EventIngestDependencies) {
-    const { metrics, attribution = noAttribution, callers = new Callers(metrics) } = dependencies;
+    const { metrics, attribution = noAttribution, tracing, callers = new Callers(metrics) } = dependencies;
     this.#shared = {
       ...dependencies,
       attribution,
+      tracing,
       callers,
       answered: metrics.batches.with("OK"),
       receivedBytes: metrics.publishBytes.with(),
@@ -137,15 +142,21 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
     this.#session.publish(buffer, start, end);
   }
 
+  trace(receivedAtMs: number): RequestTrace | undefined {
+    return this.#shared.tracing?.request(PUBLISH, this.#call, receivedAtMs);
+  }
+
   answered(batch: Batch): void {
     this.#shared.answered.inc();
+    if (batch.trace !== undefined) traceAnswer(batch, this.#shared);
     this.#call.send(encodePublishResponse(batch));
     this.#call.end(OK);
     this.#finish();
   }
 
-  refused(_batch: Batch, error: IngestError): void {
+  refused(batch: Batch, error: IngestError): void {
     this.#shared.metrics.batches.with(codeName(error.code)).inc();
+    if (batch.trace !== undefined) traceRefusal(batch, error, this.#shared);
     this.#call.end(statusOf(error));
     this.#finish();
   }
@@ -228,13 +239,19 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     this.#session.publish(buffer, start, end);
   }
 
+  trace(receivedAtMs: number): RequestTrace | undefined {
+    return this.#shared.tracing?.request(PUBLISH_STREAM, this.#call, receivedAtMs);
+  }
+
   answered(batch: Batch): void {
     this.#shared.answered.inc();
+    if (batch.trace !== undefined) traceAnswer(batch, this.#shared);
     this.#send(encodePublished(batch));
   }
 
   refused(batch: Batch, error: IngestError): void {
     this.#shared.metrics.batches.with(codeName(error.code)).inc();
+    if (batch.trace !== undefined) traceRefusal(batch, error, this.#shared);
     const refused = { sequence: BigInt(batch.sequence), status: rpcStatus(error) };
     this.#send(
       toBinary(
@@ -350,4 +367,12 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     this.caller.openCalls -= 1;
     this.#shared.openStreams.dec();
   }
+}
+
+function traceAnswer({ trace, stored, failures }: Batch, { clock }: Shared): void {
+  trace?.span?.answered(clock.monotonic(), stored, failures);
+}
+
+function traceRefusal({ trace }: Batch, error: IngestError, { clock }: Shared): void {
+  trace?.span?.refused(clock.monotonic(), codeName(error.code), error.message);
 }

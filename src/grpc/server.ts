@@ -23,6 +23,8 @@ export interface ServerCall {
   readonly peer: string;
   /** The name in the client's verified certificate; undefined without one, or where the server cannot tell. */
   readonly peerIdentity?: string | undefined;
+  /** `header("traceparent")`, without looking for it twice where clients send the same headers again and again. */
+  readonly traceparent: string | undefined;
   /** The first value of a request header, by lower-case name. */
   header(name: string): string | undefined;
   /** The first value of a request header whose name ends in `-bin`. */

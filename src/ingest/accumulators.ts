@@ -141,6 +141,7 @@ export class Accumulators {
     const batch = accumulator.seal();
     if (batch === undefined) return;
     if (batch.lingers) this.#lingering.delete(batch);
+    if (batch.span !== undefined) batch.sealedAtMs = this.#clock.monotonic();
     accumulator.topic.meters.countSealed(cause, batch.length, batch.count);
     this.#handOver(batch);
   }

@@ -95,6 +95,11 @@ export class Admission {
     });
   }
 
+  /** Takes more for what is admitted already, be there room or not: what it grew by is there. It is to be released, too. */
+  charge(bytes: number): void {
+    this.#take(bytes);
+  }
+
   /** @param nowMs on the monotonic clock, if it is known. */
   release(cost: number, nowMs?: number): void {
     this.#rate.drained(cost, nowMs);

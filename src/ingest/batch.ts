@@ -2,8 +2,8 @@
 
 import type { IngestError, Reason } from "../errors.ts";
 import type { Origin } from "../telemetry/attribution.ts";
-import type { TraceRef } from "../telemetry/exemplars.ts";
 import type { Counter } from "../telemetry/instruments.ts";
+import type { RequestTrace } from "../telemetry/tracing.ts";
 import type { EventFailure, Placement, PublishAnswer } from "../wire/publish-response.ts";
 import type { Topic } from "./topics.ts";
 
@@ -22,6 +22,8 @@ export function durabilityLabel(durability: GivenDurability): "replicated" | "pe
 export interface Responder {
   /** For the labels of samples. */
   readonly origin?: Origin;
+  /** The trace of a request that was received then; undefined: it has none. */
+  trace?(receivedAtMs: number): RequestTrace | undefined;
   /** Who has sent it. */
   readonly caller?: { readonly events: Counter };
   answered(batch: Batch): void;
@@ -35,12 +37,12 @@ export class Batch implements PublishAnswer {
   /** When its bytes arrived, on the monotonic clock. */
   readonly receivedAtMs: number;
   /** What it takes of the byte budget until it is answered. */
-  readonly admittedBytes: number;
+  admittedBytes: number;
+  /** What is recorded of it, or only passed on to its records; undefined: neither. */
+  readonly trace: RequestTrace | undefined;
   sequence: number | bigint = 0;
   /** Of its first event. */
   topic: Topic | undefined;
-  /** What is recorded of it as a trace, if anything is. */
-  trace: TraceRef | undefined;
   durability: Durability = Durability.UNSPECIFIED;
   /** It had to wait for room or for its topics. */
   waited = false;
@@ -59,6 +61,7 @@ export class Batch implements PublishAnswer {
     this.responder = responder;
     this.receivedAtMs = receivedAtMs;
     this.admittedBytes = admittedBytes;
+    this.trace = responder.trace?.(receivedAtMs);
   }
 
   /** @param index the event's index in the batch. */

@@ -11,6 +11,8 @@ import type { Clock } from "../clock.ts";
 import { assert, Code, IngestError } from "../errors.ts";
 import { type Attribution, noAttribution } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
+import { addHeaders } from "../wire/added-headers.ts";
 import { COLUMN, EventIndex, INVALID_TIMESTAMP, NO_TIMESTAMP, ROW } from "../wire/publish-request.ts";
 import { Accumulators, type AccumulatorsOptions } from "./accumulators.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
@@ -39,6 +41,8 @@ export interface PipelineDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly attribution?: Attribution;
+  /** Undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface PipelineOptions extends AdmissionOptions, AccumulatorsOptions {
@@ -72,7 +76,14 @@ export class Pipeline {
     this.#accumulators = new Accumulators(clock, metrics, options, keptBytesMax, (batch) => this.#handOver(batch));
     this.#index = new EventIndex(options.eventsMax);
     this.admission = new Admission(clock, metrics, options, dependencies.random);
-    this.#settlement = new Settlement(clock, metrics, this.admission, this.#accumulators, attribution);
+    this.#settlement = new Settlement(
+      clock,
+      metrics,
+      this.admission,
+      this.#accumulators,
+      attribution,
+      dependencies.tracing,
+    );
   }
 
   /** Batches that are admitted and not answered. */
@@ -137,10 +148,13 @@ export class Pipeline {
     batch.sequence = index.sequence;
     batch.durability = durability;
     this.#settlement.begin();
+    if (batch.trace !== undefined) this.#addContext(buffer, batch, batch.trace);
     batch.responder.caller?.events.inc(index.count);
     this.#transcode(buffer, batch, durability, batchTopic);
+    const span = batch.trace?.span;
+    span?.admitted(this.#clock.monotonic(), index.count, batchTopic?.name);
     const admitMs = end - start <= QUICK_BYTES && !batch.waited ? 0 : this.#clock.monotonic() - batch.receivedAtMs;
-    this.#settlement.stagesOf(batch).admit.observe(admitMs, batch.trace);
+    this.#settlement.stagesOf(batch).admit.observe(admitMs, span?.context);
     this.#settlement.transcoded(batch);
     return undefined;
   }
@@ -237,6 +251,13 @@ export class Pipeline {
       topic.meters.countReceived(1);
       this.#append(bytes, batch, event, topic, durability, now);
     }
+  }
+
+  /** Records carry the context of their request. What that adds to them counts: it may be more than the client sent. */
+  #addContext(source: Buffer, batch: Batch, { headers, headerCount }: RequestTrace): void {
+    const bytes = addHeaders(this.#index, source, headers, headerCount) * headers.length;
+    batch.admittedBytes += bytes;
+    this.admission.charge(bytes);
   }
 
   #markTopic(batch: Batch, topic: Topic): void {

@@ -5,6 +5,7 @@
 
 import { Code, type IngestError } from "../errors.ts";
 import type { Component } from "../lifecycle.ts";
+import type { TraceIds } from "../telemetry/tracing.ts";
 
 /** The partition of a batch whose topic's partitions are not known yet: it was taken without brokers, or while they were away. */
 export const UNASSIGNED_PARTITION = -1;
@@ -45,6 +46,10 @@ export interface SealedBatch {
   readonly bytes: Buffer;
   /** When the producer first sent it, in milliseconds on the monotonic clock; set by the producer, for the stage metrics. */
   sentAtMs?: number;
+  /** The broker that the producer sent it to last, `host:port`; for traces. */
+  sentTo?: string;
+  /** Of the first of its requests that is recorded; for log lines. */
+  readonly trace?: TraceIds | undefined;
   /** The calls that its records came by; within each of them, order holds. Undefined: nobody knows. */
   readonly calls?: Iterable<object>;
   /** Of spooled batches. */

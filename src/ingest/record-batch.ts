@@ -6,11 +6,12 @@
 import type { Clock } from "../clock.ts";
 import { assert } from "../errors.ts";
 import type { Linked } from "../linked-list.ts";
+import type { RequestSpan, TraceIds } from "../telemetry/tracing.ts";
 import { RECORD_BATCH_HEADER_BYTES, writeBatchHeader } from "../wire/record-batch.ts";
 import type { EventIndex } from "../wire/publish-request.ts";
 import { sizeOfRecord, sizeOfRecordBody, writeRecord } from "../wire/record.ts";
 import type { Accumulator } from "./accumulator.ts";
-import type { Batch } from "./batch.ts";
+import { type Batch, Durability } from "./batch.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import type { SealedBatch } from "./producer.ts";
 
@@ -20,7 +21,12 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   next: RecordBatch | undefined;
   readonly accumulator: Accumulator;
   readonly openedAtMs: number;
+  /** Known only of those with a trace. */
+  sealedAtMs?: number;
   sentAtMs?: number;
+  sentTo?: string;
+  /** Of the first of its requests that is recorded. */
+  span: RequestSpan | undefined;
   /** Was it put into the linger queue? */
   lingers = false;
   /** Has its linger ended before it could be sealed? */
@@ -56,6 +62,14 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
 
   get partition(): number {
     return this.accumulator.partition;
+  }
+
+  get trace(): TraceIds | undefined {
+    return this.span?.ids;
+  }
+
+  get persisted(): boolean {
+    return this.accumulator.durability === Durability.PERSISTED;
   }
 
   /** Each once. */
@@ -104,6 +118,7 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
     } else {
       this.runs.push(batch);
       this.runCounts.push(1);
+      if (batch.trace !== undefined) this.span ??= batch.trace.span;
     }
     return true;
   }

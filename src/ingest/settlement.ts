@@ -5,9 +5,10 @@
 
 import { IdleWaiters } from "../idle-waiters.ts";
 import type { Clock } from "../clock.ts";
-import { assert, type IngestError } from "../errors.ts";
+import { assert, type IngestError, reasonLabel } from "../errors.ts";
 import type { Attribution } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { Accumulators } from "./accumulators.ts";
 import type { Admission } from "./admission.ts";
 import type { Batch } from "./batch.ts";
@@ -20,6 +21,7 @@ export class Settlement implements BatchSettler {
   readonly #accumulators: Accumulators;
   readonly #clock: Clock;
   readonly #attribution: Attribution;
+  readonly #tracing: Tracing | undefined;
   readonly #metrics: Metrics;
   /** Of batches without an event. */
   #emptyBatches: StageTimes | undefined;
@@ -33,12 +35,14 @@ export class Settlement implements BatchSettler {
     admission: Admission,
     accumulators: Accumulators,
     attribution: Attribution,
+    tracing: Tracing | undefined,
   ) {
     this.#clock = clock;
     this.#idle = new IdleWaiters(clock);
     this.#admission = admission;
     this.#accumulators = accumulators;
     this.#attribution = attribution;
+    this.#tracing = tracing;
     this.#metrics = metrics;
   }
 
@@ -79,7 +83,10 @@ export class Settlement implements BatchSettler {
     const { topic, partition, durability } = records.accumulator;
     const previous = this.#attribution.enter(topic.settleLabels);
     const nowMs = this.#clock.monotonic();
-    this.#settle(records, first, count, nowMs);
+    const isFirst = this.#settle(records, first, count, nowMs);
+    if (records.span !== undefined) {
+      this.#tracing?.settled(records, first, count, isFirst, nowMs, baseOffset, undefined);
+    }
     topic.meters.countStored(durability, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       origin.stored += to - from;
@@ -93,7 +100,11 @@ export class Settlement implements BatchSettler {
     const topic = records.accumulator.topic;
     const previous = this.#attribution.enter(topic.settleLabels);
     const nowMs = this.#clock.monotonic();
-    this.#settle(records, first, count, nowMs);
+    const isFirst = this.#settle(records, first, count, nowMs);
+    if (records.span !== undefined) {
+      const failure = { type: reasonLabel(error.reason), message: error.message };
+      this.#tracing?.settled(records, first, count, isFirst, nowMs, -1, failure);
+    }
     topic.meters.countFailed(error.reason, count);
     this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
       for (let record = from; record < to; record++) {
@@ -103,14 +114,16 @@ export class Settlement implements BatchSettler {
     this.#attribution.leave(previous);
   }
 
-  #settle(batch: RecordBatch, first: number, count: number, nowMs: number): void {
+  /** @returns whether these are the first of the batch. */
+  #settle(batch: RecordBatch, first: number, count: number, nowMs: number): boolean {
     const isFirst = batch.remaining === batch.count;
     batch.settle(first, count);
-    if (!isFirst) return;
+    if (!isFirst) return false;
     const sentAtMs = batch.sentAtMs ?? nowMs;
     const { stages } = batch.accumulator.topic.meters;
-    stages.queue.observe(sentAtMs - batch.openedAtMs);
-    stages.produce.observe(nowMs - sentAtMs);
+    stages.queue.observe(sentAtMs - batch.openedAtMs, batch.span?.context);
+    stages.produce.observe(nowMs - sentAtMs, batch.span?.context);
+    return true;
   }
 
   /** Tells every client's batch with records in [first, first + count), and settles what is complete now. */
@@ -144,7 +157,7 @@ export class Settlement implements BatchSettler {
     batch.settled = true;
     batch.sortFailures();
     this.#admission.release(batch.admittedBytes, nowMs);
-    this.stagesOf(batch).acknowledge.observe(nowMs - batch.receivedAtMs, batch.trace);
+    this.stagesOf(batch).acknowledge.observe(nowMs - batch.receivedAtMs, batch.trace?.span?.context);
     batch.responder.answered(batch);
     this.#unsettled--;
     if (this.#unsettled === 0) this.#idle.release();

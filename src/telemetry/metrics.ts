@@ -6,6 +6,7 @@ import { grpcFamilies } from "./catalogue/grpc.ts";
 import { kafkaFamilies } from "./catalogue/kafka.ts";
 import { ledgerCheckFamilies, ledgerFamilies } from "./catalogue/ledger.ts";
 import { spoolFamilies } from "./catalogue/spool.ts";
+import { tracingFamilies } from "./catalogue/tracing.ts";
 import type { MetricDefinition, MetricDelta, MetricSnapshot } from "./instruments.ts";
 import { LabelLimit } from "./label-limit.ts";
 
@@ -33,6 +34,7 @@ export function createMetrics({ topicsMax, callersMax }: LabelLimits = LABEL_LIM
     ...grpcFamilies(define),
     ...kafkaFamilies(define),
     ...spoolFamilies(define),
+    ...tracingFamilies(define),
   };
 }
 

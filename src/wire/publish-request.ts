@@ -27,6 +27,7 @@ export const COLUMN = {
   topicStart: 4,
   topicLength: 5,
   partition: 6,
+  /** The row of the first header; ~row where the index's added headers come after the event's own. */
   headersStart: 7,
   headerCount: 8,
   /** Bytes of the headers as Kafka encodes them, without their count. */
@@ -49,6 +50,8 @@ const LAST_SECOND = 253_402_300_799;
 
 const WIRE_NAMES = ["varint", "64-bit", "length-delimited", "group", "end of group", "32-bit", "6", "7"] as const;
 
+const NOTHING = Buffer.alloc(0);
+
 /** What a PublishRequest says. One index is used for all requests of a worker; it holds the last one parsed. */
 export class EventIndex {
   /** The largest number of events a request may have. */
@@ -66,6 +69,9 @@ export class EventIndex {
   timestamps = new Float64Array(256);
   headers = new Int32Array(64 * HEADER_ROW);
   headerCount = 0;
+  /** What added-headers.ts has added to events, and how many headers that is. */
+  added: Buffer = NOTHING;
+  addedCount = 0;
 
   constructor(eventsMax: number) {
     this.eventsMax = eventsMax;

@@ -71,8 +71,10 @@ export function writeRecord(
   at = writeVarint(out, at, headerCount << 1);
   if (headerCount > 0) {
     const headers = index.headers;
-    let header = rows[row + COLUMN.headersStart]! * HEADER_ROW;
-    for (let i = 0; i < headerCount; i++, header += HEADER_ROW) {
+    const start = rows[row + COLUMN.headersStart]!;
+    const own = start < 0 ? headerCount - index.addedCount : headerCount;
+    let header = (start < 0 ? ~start : start) * HEADER_ROW;
+    for (let i = 0; i < own; i++, header += HEADER_ROW) {
       at = writeNullable(
         out,
         at,
@@ -88,6 +90,7 @@ export function writeRecord(
         headers[header + HEADER_COLUMN.valueLength]!,
       );
     }
+    if (start < 0) at += index.added.copy(out, at);
   }
   return at;
 }

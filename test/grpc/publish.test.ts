@@ -227,6 +227,7 @@ test("a stream whose connection is to end says Drain, answers what it has, and e
   const call: ServerCall = {
     peer: "192.0.2.1:1",
     unsentBytes: 0,
+    traceparent: undefined,
     header: () => undefined,
     binaryHeader: () => undefined,
     sendHeaders: () => {},

@@ -93,6 +93,7 @@ export class SimulatedServer implements GrpcServer {
 
 export class SimulatedCall implements ServerCall {
   readonly peer = "10.0.0.2:40000";
+  readonly traceparent = undefined;
   readonly #client: ClientSide;
   readonly #process: SimulatedProcess;
   readonly #scheduler: Scheduler;

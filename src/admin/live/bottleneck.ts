@@ -122,19 +122,21 @@ function busyWorker({ workers }: Measured): Finding | undefined {
 }
 
 function longestStage({ stages, admissionWaiting, admittedBytesLimit }: Measured): Finding | undefined {
+  // Answers are held up if some of them are, so the mean alone would hide why.
+  const wait = (stage: Stage) => `${time(of(stage))} (p99 ${time(stages[stage].p99)})`;
   const of = (stage: Stage) => (Number.isNaN(stages[stage].mean) ? 0 : stages[stage].mean);
   const longest = worst(["produce", "queue", "admit"] as const, of)!;
   // Batches that wait without end are in no histogram yet.
   if (longest === "admit" || (admissionWaiting > 0 && of(longest) < SLOW_ANSWER)) {
     const budget = Number.isNaN(admittedBytesLimit) ? "" : `, ${quantityOf(admittedBytesLimit, "bytes")} a worker`;
-    const waited = of("admit") > 0 ? ` ${time(of("admit"))}` : "";
+    const waited = of("admit") > 0 ? ` ${wait("admit")}` : "";
     const sentence = `admit: batches wait${waited} for room in the byte budget (ADMITTED_BYTES_MAX${budget})`;
     return { stage: "admit", sentence };
   }
   if (of(longest) === 0) return undefined;
   return longest === "queue"
-    ? { stage: "queue", sentence: `queue: events wait ${time(of("queue"))} until their record batch is sent` }
-    : { stage: "produce", sentence: `produce: Kafka or the disk takes ${time(of("produce"))} a record batch` };
+    ? { stage: "queue", sentence: `queue: events wait ${wait("queue")} until their record batch is sent` }
+    : { stage: "produce", sentence: `produce: Kafka or the disk takes ${wait("produce")} a record batch` };
 }
 
 function heldUp(measured: Measured): Finding {

@@ -52,6 +52,10 @@ export class NativeCall extends MessageReader implements ServerCall, RequestRece
     return this.stream.peerIdentity;
   }
 
+  get traceparent(): string | undefined {
+    return this.#request.traceparentOf(this.#headers);
+  }
+
   header(name: string): string | undefined {
     return asciiValue(this.#headers, name);
   }

@@ -18,12 +18,20 @@ export class GrpcRequest {
   readonly gzip: boolean;
   /** Answers may be compressed. */
   readonly acceptsGzip: boolean;
+  /** Undefined until somebody asks; null: there is none. */
+  #traceparent: string | null | undefined;
 
   constructor(served: ServedMethod, timeoutMs: number | undefined, gzip: boolean, gzipAnswers: boolean) {
     this.served = served;
     this.timeoutMs = timeoutMs;
     this.gzip = gzip;
     this.acceptsGzip = gzipAnswers;
+  }
+
+  /** @param headers the list that this is kept with. */
+  traceparentOf(headers: RequestHeaders): string | undefined {
+    if (this.#traceparent === undefined) this.#traceparent = fieldOf(headers, "traceparent") ?? null;
+    return this.#traceparent ?? undefined;
   }
 }
 

@@ -279,6 +279,7 @@ export class Broker {
       const entry = partition.next();
       if (entry === undefined) continue;
       this.#ready.add(partition);
+      entry.batch.sentTo = this.name;
       entries.push(entry);
       bytes += entry.bytes.length;
       if (bytes >= REQUEST_BYTES_MAX) break;

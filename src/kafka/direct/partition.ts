@@ -204,7 +204,7 @@ export class PartitionProducer {
     const action = actionFor(errorCode);
     if (action !== "acknowledge") {
       const reason = errorName(errorCode);
-      log.debug({ ...this.#label(), reason, message: result.errorMessage }, "produce failed");
+      log.debug({ ...this.#labelOf(entry), reason, message: result.errorMessage }, "produce failed");
     }
     switch (action) {
       case "acknowledge":
@@ -316,7 +316,7 @@ export class PartitionProducer {
     // Else a batch before it did not get through, and it goes after that one.
     if (!this.#numbering.explains(entry) && this.#isHead(entry)) {
       this.#dependencies.log.error(
-        { ...this.#label(), sequence: entry.sequence, reason: errorName(errorCode), maybeStored: entry.unknown },
+        { ...this.#labelOf(entry), sequence: entry.sequence, reason: errorName(errorCode), maybeStored: entry.unknown },
         "the broker lost this producer's sequence: going on under a new epoch",
       );
       this.#numbering.digHole(entry, false);
@@ -348,7 +348,7 @@ export class PartitionProducer {
     const message = intact
       ? `Kafka found the record batch corrupt ${CORRUPT_TRIES_MAX} times, though its checksum is right here`
       : "the record batch changed in memory after it was sealed";
-    this.#dependencies.log.error({ ...this.#label(), reason: message }, "a record batch is corrupt");
+    this.#dependencies.log.error({ ...this.#labelOf(entry), reason: message }, "a record batch is corrupt");
     this.#fail(entry, new IngestError(Code.INTERNAL, `${message}; please report this`));
   }
 
@@ -462,6 +462,11 @@ export class PartitionProducer {
 
   #label(): { topic: string; partition: number } {
     return { topic: this.topic, partition: this.partition };
+  }
+
+  /** With the trace that the batch belongs to, if one is recorded of it. */
+  #labelOf({ batch }: Entry): object {
+    return { ...this.#label(), ...batch.trace };
   }
 
   #denied(errorCode: number): IngestError {

@@ -135,6 +135,7 @@ export class Lane {
   async #store(part: Part): Promise<void> {
     const { send, clock, metrics } = this.#dependencies;
     part.batch.sentAtMs ??= clock.monotonic();
+    part.batch.sentTo = this.#broker;
     const inFlight = metrics.kafkaInFlight.with(this.#broker);
     metrics.kafkaRetries.with(this.#broker);
     inFlight.inc();
@@ -168,7 +169,8 @@ export class Lane {
   async #refused(part: Part, failure: Failure): Promise<void> {
     const { log, metrics, topicSuspect } = this.#dependencies;
     const { action, errorCode, message } = failure;
-    log.debug({ topic: this.topic, partition: this.partition, reason: message }, "produce failed");
+    const label = { topic: this.topic, partition: this.partition, ...part.batch.trace };
+    log.debug({ ...label, reason: message }, "produce failed");
     if (errorCode !== undefined) metrics.kafkaErrors.with(this.#broker, errorName(errorCode)).inc();
     switch (action) {
       case "split":
@@ -196,7 +198,7 @@ export class Lane {
         );
         return;
       case "bug":
-        log.error({ topic: this.topic, partition: this.partition, reason: message }, "kafkajs cannot send a batch");
+        log.error({ ...label, reason: message }, "kafkajs cannot send a batch");
         this.#giveUp(part, new IngestError(Code.INTERNAL, `kafkajs cannot send the records: ${message}`));
         return;
       case "acknowledge":

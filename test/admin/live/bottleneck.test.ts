@@ -91,7 +91,7 @@ test("a full byte budget is admission, also if no batch has got through yet", ()
   assert.equal(found.stage, "admit");
   assert.equal(
     found.sentence,
-    "admit: batches wait 1.5 s for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
+    "admit: batches wait 1.5 s (p99 3 s) for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
   );
   assert.deepEqual(found.notes, []);
   const blocked = { ...full, stages: { admit: nothing, queue: nothing, produce: nothing, acknowledge: nothing } };
@@ -107,7 +107,7 @@ test("a slow disk, a long queue, a worker without CPU and one that stands still 
     "produce: the disk takes 400 ms a sync of the spool",
   );
   const queued = { ...well, stages: stages({ queue: stage(0.5), acknowledge: stage(0.51) }) };
-  assert.equal(bottleneckOf(queued).sentence, "queue: events wait 500 ms until their record batch is sent");
+  assert.equal(bottleneckOf(queued).sentence, "queue: events wait 500 ms (p99 1 s) until their record batch is sent");
   const busy = bottleneckOf({ ...queued, workers: [well.workers[0]!, { ...well.workers[1]!, cpu: 0.99 }] });
   assert.deepEqual([busy.stage, busy.worker], ["worker", "1"]);
   assert.match(busy.sentence, /^worker 1: it has no CPU left/);

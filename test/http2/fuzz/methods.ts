@@ -70,6 +70,10 @@ class Guarded implements CallHandler, ServerCall {
     return this.#call.unsentBytes;
   }
 
+  get traceparent(): string | undefined {
+    return this.#call.traceparent;
+  }
+
   header(name: string): string | undefined {
     return this.#call.header(name);
   }

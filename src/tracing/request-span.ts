@@ -1,0 +1,170 @@
+// The span of one recorded PublishRequest, and those of its stages.
+//
+//   Publish ─┬─ admit     from its bytes until its events are in record batches
+//            ├─ queue     for each record batch, until that is sent
+//            └─ produce   for each record batch, until its outcome is known
+//
+// Each stage is a span when it is over, so a request that never gets an outcome leaves only what was over before. A request
+// of very many record batches has spans for the first of them only.
+
+import {
+  type Attributes,
+  type Link,
+  type SpanContext,
+  SpanKind,
+  type SpanStatus,
+  SpanStatusCode,
+} from "@opentelemetry/api";
+import type { Logger } from "../telemetry/log.ts";
+import type { RequestSpan, TraceIds } from "../telemetry/tracing.ts";
+import { ATTRIBUTE, OWN_ATTRIBUTE } from "./attributes.ts";
+import type { Spans } from "./spans.ts";
+
+/** Record batches of a request that have spans. */
+const RECORD_BATCHES_MAX = 32;
+
+export const UNSET: SpanStatus = { code: SpanStatusCode.UNSET };
+
+/** What happened to a request's records in one record batch. */
+export interface Produced {
+  readonly name: string;
+  readonly kind: SpanKind;
+  readonly attributes: Attributes;
+  /** Those that say which record batch it is. */
+  readonly place: Attributes;
+  readonly status: SpanStatus;
+  /** The span of the record batch itself, where it has one. */
+  readonly links: Link[] | undefined;
+  /** When the record batch was sent and settled; the first is undefined if it never was. */
+  readonly sentAtMs: number | undefined;
+  readonly settledAtMs: number;
+  /** Only the first outcome of a record batch ends its wait. */
+  readonly endsQueue: boolean;
+}
+
+export class RecordedRequest implements RequestSpan {
+  readonly ids: TraceIds;
+  readonly context: SpanContext;
+  /** See Spans.offsetMs. */
+  readonly offsetMs: number;
+  readonly #spans: Spans;
+  readonly #log: Logger;
+  readonly #parent: SpanContext | undefined;
+  readonly #method: string;
+  readonly #peer: string;
+  readonly #receivedAtMs: number;
+  #admittedAtMs: number;
+  #events = 0;
+  #topic: string | undefined;
+  #recordBatches = 0;
+
+  /** @param method as gRPC has it, `/sluice.v1.EventIngest/Publish`. */
+  constructor(
+    spans: Spans,
+    log: Logger,
+    parent: SpanContext | undefined,
+    method: string,
+    peer: string,
+    receivedAtMs: number,
+  ) {
+    this.#spans = spans;
+    this.#log = log;
+    this.#parent = parent;
+    this.context = spans.context(parent);
+    this.ids = { trace_id: this.context.traceId, span_id: this.context.spanId };
+    this.offsetMs = spans.offsetMs();
+    this.#method = method.slice(1);
+    this.#peer = peer;
+    this.#receivedAtMs = receivedAtMs;
+    this.#admittedAtMs = receivedAtMs;
+  }
+
+  admitted(nowMs: number, events: number, topic: string | undefined): void {
+    this.#admittedAtMs = nowMs;
+    this.#events = events;
+    this.#topic = topic;
+    this.#child("admit", SpanKind.INTERNAL, this.#receivedAtMs, nowMs, {}, UNSET);
+  }
+
+  produced(produced: Produced): void {
+    if (produced.endsQueue) this.#recordBatches++;
+    if (this.#recordBatches > RECORD_BATCHES_MAX) return;
+    const { name, kind, attributes, status, links, sentAtMs, settledAtMs } = produced;
+    // A record batch may be open before the request comes, and be sent before the last of its other events is in one.
+    const queuedAtMs = Math.max(this.#receivedAtMs, Math.min(this.#admittedAtMs, sentAtMs ?? settledAtMs));
+    if (produced.endsQueue) {
+      this.#child("queue", SpanKind.INTERNAL, queuedAtMs, sentAtMs ?? settledAtMs, produced.place, UNSET);
+    }
+    this.#child(name, kind, sentAtMs ?? settledAtMs, settledAtMs, attributes, status, links);
+  }
+
+  answered(nowMs: number, stored: number, failures: readonly { readonly message: string }[]): void {
+    const attributes = { [OWN_ATTRIBUTE.EVENTS_STORED]: stored, [OWN_ATTRIBUTE.EVENTS_FAILED]: failures.length };
+    const [failure] = failures;
+    if (failure === undefined) return this.#end(nowMs, "OK", attributes, UNSET);
+    const message = `${failures.length} of ${stored + failures.length} events are not stored: ${failure.message}`;
+    this.#end(
+      nowMs,
+      "OK",
+      { ...attributes, [ATTRIBUTE.ERROR_TYPE]: "partial_failure" },
+      { code: SpanStatusCode.ERROR, message },
+    );
+    this.#log.debug({ ...this.ids, stored, failed: failures.length, reason: failure.message }, "events are not stored");
+  }
+
+  refused(nowMs: number, code: string, message: string): void {
+    this.#end(nowMs, code, { [ATTRIBUTE.ERROR_TYPE]: code }, { code: SpanStatusCode.ERROR, message });
+    this.#log.debug({ ...this.ids, code, reason: message }, "batch refused");
+  }
+
+  #end(nowMs: number, code: string, more: Attributes, status: SpanStatus): void {
+    const [address, port] = splitAddress(this.#peer);
+    const attributes: Attributes = {
+      [ATTRIBUTE.RPC_SYSTEM_NAME]: "grpc",
+      [ATTRIBUTE.RPC_METHOD]: this.#method,
+      [ATTRIBUTE.RPC_STATUS_CODE]: code,
+      [ATTRIBUTE.NETWORK_PEER_ADDRESS]: address,
+      ...more,
+    };
+    if (port !== undefined) attributes[ATTRIBUTE.NETWORK_PEER_PORT] = port;
+    if (this.#topic !== undefined) attributes[ATTRIBUTE.MESSAGING_DESTINATION_NAME] = this.#topic;
+    if (this.#events > 0) attributes[ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT] = this.#events;
+    const leftOut = this.#recordBatches - RECORD_BATCHES_MAX;
+    if (leftOut > 0) attributes[OWN_ATTRIBUTE.RECORD_BATCHES_LEFT_OUT] = leftOut;
+    const span = {
+      name: this.#method,
+      kind: SpanKind.SERVER,
+      context: this.context,
+      parent: this.#parent,
+      startMs: this.#receivedAtMs,
+      endMs: nowMs,
+      attributes,
+      status,
+    };
+    this.#spans.add(span, this.offsetMs);
+  }
+
+  #child(
+    name: string,
+    kind: SpanKind,
+    startMs: number,
+    endMs: number,
+    attributes: Attributes,
+    status: SpanStatus,
+    links?: Link[],
+  ): void {
+    const context = this.#spans.context(this.context);
+    this.#spans.add(
+      { name, kind, context, parent: this.context, startMs, endMs, attributes, status, links },
+      this.offsetMs,
+    );
+  }
+}
+
+/** `host:port` of IPv4 and of IPv6, with or without brackets; no port where there is none. */
+export function splitAddress(address: string): readonly [host: string, port: number | undefined] {
+  const colon = address.lastIndexOf(":");
+  const port = Number(address.slice(colon + 1));
+  if (colon < 0 || !Number.isInteger(port)) return [address, undefined];
+  return [address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port];
+}

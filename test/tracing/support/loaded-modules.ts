@@ -1,0 +1,14 @@
+// Preloaded into a service: writes the name of each package of OpenTelemetry that a process loads to a file.
+
+import { appendFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+
+const file = process.env["LOADED_MODULES_FILE"];
+
+registerHooks({
+  load: (url, context, nextLoad) => {
+    const name = /@opentelemetry\/[\w-]+/.exec(url)?.[0];
+    if (file !== undefined && name !== undefined) appendFileSync(file, `${name}\n`);
+    return nextLoad(url, context);
+  },
+});

@@ -1,0 +1,73 @@
+// Which requests are recorded: by chance, as many as were asked for and no more than the bound; by their client, always.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { emptyResource } from "@opentelemetry/resources";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import { silentLogger } from "../../src/telemetry/log.ts";
+import type { SpanQueue } from "../../src/tracing/span-queue.ts";
+import { Spans } from "../../src/tracing/spans.ts";
+import { Tracer, type TracerOptions } from "../../src/tracing/tracer.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { seededRandom } from "../ingest/harness.ts";
+
+const METHOD = "/sluice.v1.EventIngest/Publish";
+const NO_CONTEXT = { peer: "127.0.0.1:1", traceparent: undefined, header: () => undefined };
+const SAMPLED = { ...NO_CONTEXT, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
+
+function tracerOf(options: Partial<TracerOptions>, spans: ReadableSpan[] = []): Tracer {
+  const queue = { add: (span: ReadableSpan) => spans.push(span) } as unknown as SpanQueue;
+  const made = new Spans(queue, new FakeClock(), emptyResource(), { name: "test" });
+  return new Tracer(made, silentLogger(), seededRandom(7), {
+    sampleRatio: 1,
+    sampleRateMax: 1_000_000,
+    joinActive: false,
+    ...options,
+  });
+}
+
+/** How many of so many requests are recorded, one a millisecond or as given. */
+function recorded(tracer: Tracer, requests: number, everyMs = 1): number {
+  let count = 0;
+  for (let i = 0; i < requests; i++) if (tracer.request(METHOD, NO_CONTEXT, i * everyMs) !== undefined) count++;
+  return count;
+}
+
+for (const ratio of [0.001, 0.01, 0.5]) {
+  test(`of 200,000 requests without a context about ${ratio * 100} % are recorded`, () => {
+    const count = recorded(tracerOf({ sampleRatio: ratio }), 200_000);
+    const expected = 200_000 * ratio;
+    // Five standard deviations.
+    const off = 5 * Math.sqrt(expected * (1 - ratio));
+    assert.ok(Math.abs(count - expected) < off, `${count} are recorded`);
+  });
+}
+
+test("with a ratio of 0 none are recorded, with 1 all", () => {
+  assert.equal(recorded(tracerOf({ sampleRatio: 0 }), 10_000), 0);
+  assert.equal(recorded(tracerOf({ sampleRatio: 1 }), 10_000), 10_000);
+});
+
+test("by chance no more are recorded than the bound, spread over the time, but a client's decision always holds", () => {
+  const tracer = tracerOf({ sampleRateMax: 100 });
+  // Ten seconds at ten thousand a second.
+  const count = recorded(tracer, 100_000, 0.1);
+  assert.ok(count >= 1_000 && count <= 1_101, `${count} are recorded`);
+  const last = 100_000 * 0.1;
+  for (let i = 0; i < 1_000; i++) assert.ok(tracer.request(METHOD, SAMPLED, last)?.span !== undefined);
+});
+
+test("a bound of one a second records one a second", () => {
+  const count = recorded(tracerOf({ sampleRateMax: 1 }), 10_000, 1);
+  assert.ok(count >= 10 && count <= 11, `${count} are recorded`);
+});
+
+test("ids are new for each request, and a span's duration is that between its times", () => {
+  const spans: ReadableSpan[] = [];
+  const tracer = tracerOf({}, spans);
+  for (let i = 0; i < 100; i++) tracer.request(METHOD, NO_CONTEXT, 999.75)?.span?.answered(1_001.25, 1, []);
+  assert.equal(new Set(spans.map((span) => span.spanContext().traceId)).size, 100);
+  assert.equal(new Set(spans.map((span) => span.spanContext().spanId)).size, 100);
+  assert.deepEqual(spans[0]!.duration, [0, 1_500_000]);
+  assert.deepEqual(spans[0]!.startTime, [1_700_000_000, 999_750_000]);
+});
