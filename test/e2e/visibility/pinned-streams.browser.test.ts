@@ -20,13 +20,12 @@ sceneTest(
       ({ callers }) => callers[0]?.workers.length === 1 && callers[0].streams === 32,
     );
     const [worker] = callers[0]!.workers;
-    const [, live, alert] = await Promise.all([
-      scene.scraped(({ acknowledge }) => acknowledge > 0),
+    const alert = await prometheus.fires("SluiceWorkersUneven", { worker: `${worker}` });
+    const [live] = await Promise.all([
       scene.live(({ history: { service, processes } }) => {
         const load = processes[`${worker}`]?.load.at(-1);
         return service.imbalance.at(-1) === 2 && load === 2;
       }),
-      prometheus.fires("SluiceWorkersUneven", { worker: `${worker}` }),
       scene.page(
         "#bottleneck",
         new RegExp(`load is uneven: worker ${worker} gets 2 times the mean of all workers`),

@@ -20,11 +20,7 @@ sceneTest(
     const others = [1, 3].map((nodeId) => scene.nameOf(nodeId));
     const name = slow.replaceAll(".", "\\.");
     const { prometheus } = scene;
-    const [, live, , , acknowledgement] = await Promise.all([
-      scene.scraped(({ admit, queue, produce }) => produce > 1 && produce >= queue && produce > 3 * admit),
-      scene.live(({ bottleneck }) => bottleneck.broker === slow),
-      scene.page("#bottleneck", new RegExp(`^Held up: produce.*broker ${name} `, "s"), "slow-broker"),
-      scene.top(new RegExp(`^produce: broker ${name} `, "m")),
+    const [acknowledgement] = await Promise.all([
       prometheus.fires("SluiceAcknowledgementSlow", { stage: "produce" }),
       eventually(
         "the alert of slow brokers fires for this one alone",
@@ -36,6 +32,12 @@ sceneTest(
         },
         80_000,
       ),
+    ]);
+    const [live] = await Promise.all([
+      scene.live(({ bottleneck }) => bottleneck.broker === slow),
+      scene.scraped(({ admit, queue, produce }) => produce > 1 && produce >= queue && produce > 3 * admit),
+      scene.page("#bottleneck", new RegExp(`^Held up: produce.*broker ${name} `, "s"), "slow-broker"),
+      scene.top(new RegExp(`^produce: broker ${name} `, "m")),
     ]);
     const [slowest] = await prometheus.query(
       "topk(1, histogram_quantile(0.99, sum by (broker, le) (sluice_kafka_request_seconds_bucket)))",
