@@ -18,6 +18,7 @@ import { FakeCluster, type ProduceHook } from "../../support/fake-broker.ts";
 import { eventually, type RunningService, startService } from "../../support/service.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
+const START_TIMEOUT_MS = 60_000;
 const SAID_WITHIN_MS = 80_000;
 /** Longer than any test takes: the load ends with the scene. */
 const LOAD_SECONDS = 600;
@@ -51,6 +52,7 @@ export function sceneTest(title: string, options: SceneOptions, body: (scene: Sc
     cluster.onProduce = onProduce;
     await using service = await startService({
       env: { KAFKA_BROKERS: cluster.bootstrap, DRAIN_TIMEOUT: "2s", ...env },
+      timeoutMs: START_TIMEOUT_MS,
     });
     using _prepared = await prepare?.(cluster, service);
     const target = new URL(service.adminUrl).host;
