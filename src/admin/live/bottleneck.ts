@@ -58,6 +58,8 @@ const SLOW_ANSWER = 0.1;
 const SILENT = 2;
 const STANDSTILL = 1;
 const CPU_FULL = 0.95;
+/** The part of all byte budgets from which on what waits for Kafka may be why nothing else has room. */
+const HOLDS_BUDGET = 0.5;
 
 interface Finding {
   readonly stage: BottleneckStage;
@@ -161,8 +163,12 @@ function heldUp(measured: Measured): Finding {
 
 export function bottleneckOf(measured: Measured): Bottleneck {
   const { stage, sentence, broker = null, worker = null } = heldUp(measured);
-  const { admissionWaiting, brokers, workers, imbalance, eventsPerSecond } = measured;
+  const { admissionWaiting, admittedBytesLimit, kafkaQueuedBytes, brokers, workers, imbalance, eventsPerSecond } =
+    measured;
   const notes: string[] = [];
+  // Of one topic that Kafka does not take, for example: no broker is slow then, and who waits for room is not guilty.
+  if (stage === "admit" && kafkaQueuedBytes >= workers.length * admittedBytesLimit * HOLDS_BUDGET)
+    notes.push(`${quantityOf(kafkaQueuedBytes, "bytes")} wait for Kafka, which may be what holds the budget`);
   if (stage !== "none" && stage !== "admit" && admissionWaiting > 0) {
     const whose = admissionWaiting === 1 ? "1 batch waits" : `${quantityOf(admissionWaiting, "count")} batches wait`;
     notes.push(`${whose} for room in the byte budget because of it`);

@@ -129,6 +129,16 @@ test("a slow disk, a long queue, a worker without CPU and one that stands still 
   assert.equal(bottleneckOf({ ...well, workers: [{ ...well.workers[0]!, cpu: 1 }] }).stage, "none");
 });
 
+test("what waits for Kafka is a note if it has most of the budget, though no broker is slow", () => {
+  const full = { ...well, admissionWaiting: 40, stages: stages({ admit: stage(1.5), acknowledge: stage(1.6) }) };
+  const held = bottleneckOf({ ...full, kafkaQueuedBytes: 90 * 1024 ** 2 });
+  assert.equal(held.stage, "admit");
+  assert.deepEqual(held.notes, ["90 MiB wait for Kafka, which may be what holds the budget"]);
+  assert.deepEqual(bottleneckOf({ ...full, kafkaQueuedBytes: 30 * 1024 ** 2 }).notes, []);
+  assert.deepEqual(bottleneckOf({ ...full, kafkaQueuedBytes: 2e9, admittedBytesLimit: Number.NaN }).notes, []);
+  assert.deepEqual(bottleneckOf({ ...well, kafkaQueuedBytes: 90 * 1024 ** 2 }).notes, []);
+});
+
 test("uneven load is a note whatever else there is, unless there is hardly any", () => {
   const uneven = {
     ...well,
