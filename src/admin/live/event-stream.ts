@@ -24,7 +24,7 @@ export function messageText({ id, event, data }: Message): string {
 /** A message of nothing, which clients pass over. */
 export const COMMENT = ":\n\n";
 
-/** What may wait for a client, in bytes. */
+/** What may wait for a client, in bytes, beside its first message: that may be a history of a megabyte, over a slow line. */
 const UNTAKEN_BYTES_MAX = 512 * 1024;
 /** How long a browser waits before it comes back. */
 const RETRY_MS = 2_000;
@@ -32,6 +32,7 @@ const RETRY_MS = 2_000;
 export class EventStream {
   readonly #response: ServerResponse;
   readonly #untakenBytesMax: number;
+  #firstLength: number | undefined;
   #closed = false;
 
   constructor(response: ServerResponse, untakenBytesMax = UNTAKEN_BYTES_MAX) {
@@ -64,7 +65,8 @@ export class EventStream {
   /** @param text as `messageText` gives it. A client that does not take it is dropped. */
   send(text: string): void {
     if (this.#closed) return;
-    if (this.#response.writableLength > this.#untakenBytesMax) {
+    this.#firstLength ??= text.length;
+    if (this.#response.writableLength > this.#firstLength + this.#untakenBytesMax) {
       this.#closed = true;
       this.#response.destroy();
       return;
