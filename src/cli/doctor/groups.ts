@@ -35,8 +35,9 @@ export interface GroupFacts {
   readonly elapsedMs: number;
 }
 
-/** A lag below this is what every consumer has between two commits. */
+/** A lag below this is what every consumer has between two commits; so is one of what comes in so many seconds. */
 const LAG_MIN = 1000;
+const LAG_SECONDS_MIN = 10;
 const SHOWN_MAX = 5;
 /** A member that has this share of a group's lag has it for a reason of its own. */
 const LAG_SHARE_MAX = 0.8;
@@ -49,6 +50,9 @@ const lagOf = ({ committed, end }: PartitionLag): number => Math.max(0, end[1] -
 const lagBefore = ({ committed, end }: PartitionLag): number => Math.max(0, end[0] - committed[0]);
 const sum = (lags: readonly PartitionLag[], of: (lag: PartitionLag) => number): number =>
   lags.reduce((total, lag) => total + of(lag), 0);
+/** What is behind from so many events on, by what is written: Java's consumers commit every five seconds. */
+const lagMin = (lags: readonly PartitionLag[], elapsedMs: number): number =>
+  Math.max(LAG_MIN, (sum(lags, ({ end }) => end[1] - end[0]) / elapsedMs) * 1000 * LAG_SECONDS_MIN);
 const moved = ({ committed }: PartitionLag): boolean => committed[1] !== committed[0];
 const signed = (count: number): string => `${count > 0 ? "+" : ""}${formatCount(count)}`;
 const nameOf = ({ clientId, host, id }: MemberFacts): string => `${clientId}${host} (${id.slice(-12)})`;
@@ -132,7 +136,7 @@ function stateFindings({ name, state, members, lags, elapsedMs }: GroupFacts, la
 }
 
 function lagFindings({ name, state, lags, elapsedMs }: GroupFacts, lag: number): Finding[] {
-  if (lag < LAG_MIN || AT_REST.has(state[1])) return [];
+  if (lag < lagMin(lags, elapsedMs) || AT_REST.has(state[1])) return [];
   const written = sum(lags, ({ end }) => end[1] - end[0]);
   const read = sum(lags, ({ committed }) => committed[1] - committed[0]);
   const growth = lag - sum(lags, lagBefore);
@@ -180,7 +184,7 @@ function unevenFindings({ name, members, lags, elapsedMs }: GroupFacts, lag: num
     const ownLag = sum(own, lagOf);
     if (ownLag === 0 || withPartitions.length < 2) continue;
     const others = withPartitions.filter((each) => each !== member);
-    if (!own.some(moved) && ownLag >= LAG_MIN && others.some((other) => lagsOf(other).some(moved)))
+    if (!own.some(moved) && ownLag >= lagMin(own, elapsedMs) && others.some((other) => lagsOf(other).some(moved)))
       findings.push({
         ...warning(
           subject,
@@ -190,7 +194,7 @@ function unevenFindings({ name, members, lags, elapsedMs }: GroupFacts, lag: num
         why: "a member that hangs keeps its partitions as long as its heartbeat goes on",
         check: "group-stalled-member",
       });
-    else if (lag >= LAG_MIN && ownLag / lag >= LAG_SHARE_MAX)
+    else if (lag >= lagMin(lags, elapsedMs) && ownLag / lag >= LAG_SHARE_MAX)
       findings.push({
         ...warning(
           subject,

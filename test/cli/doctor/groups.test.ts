@@ -57,16 +57,29 @@ test("a topic with fewer partitions than a group has members is found, with both
 
 test("lag is told by partition, the worst first, and whether it grows", () => {
   const members = [member("a", [0, 1])];
-  const growing = judge({ members, lags: [lag(0, 700, { read: 100, written: 400 }), lag(1, 2000, { written: 50 })] });
+  const growing = judge({ members, lags: [lag(0, 700, { read: 100, written: 400 }), lag(1, 20_000, { written: 50 })] });
   assert.deepEqual(checks(growing), [["warning", "group-lag"]]);
   assert.equal(
     growing[0]!.message,
-    "is 2,700 events behind, and that grows (1.0 s: 450 written, 100 committed): t/1 2,000 (+50), t/0 700 (+300)",
+    "is 20,700 events behind, and that grows (1.0 s: 450 written, 100 committed): t/1 20,000 (+50), t/0 700 (+300)",
   );
   const shrinking = judge({ members, lags: [lag(0, 5000, { read: 900 })] });
   assert.match(shrinking[0]!.message, /^is 5,000 events behind, and that shrinks /);
   const stuck = judge({ members, lags: [lag(0, 5000)] });
   assert.match(stuck[0]!.message, /^is 5,000 events behind, and that neither grows nor shrinks /);
+});
+
+test("what a busy topic's consumers have between two commits, five seconds apart, is no lag, and nobody has stalled for it", () => {
+  const members = [member("a", [0]), member("b", [1])];
+  const between = lag(0, 80_000, { written: 20_000 });
+  const committed = lag(1, 10_000, { read: 90_000, written: 20_000 });
+  assert.deepEqual(checks(judge({ members, lags: [between, committed] })), [["ok", undefined]]);
+  // Behind by more than that it is.
+  const behind = { ...between, committed: [-300_000, -300_000] as const };
+  assert.deepEqual(checks(judge({ members, lags: [behind, committed] })), [
+    ["warning", "group-lag"],
+    ["warning", "group-stalled-member"],
+  ]);
 });
 
 test("many partitions with lag are counted, not all named", () => {
