@@ -248,3 +248,20 @@ browserTest(
     await page.close();
   },
 );
+
+browserTest(
+  "with the token as the password of its URL, as a refusal says to open it, the page is live, too",
+  async (browser) => {
+    const token = "0123456789abcdef-token";
+    await using service = await startService({ env: { ADMIN_TOKEN: token } });
+    const { page } = await browser.open("about:blank");
+    // As if it came from elsewhere: without the token nothing is shown.
+    await page.setExtraHTTPHeaders({ "x-forwarded-for": "192.0.2.1" });
+    await page.goto(service.adminUrl.replace("//", `//sluice:${token}@`), { waitUntil: "domcontentloaded" });
+    await eventually("the page is live", async () => (await textOf(page, "#connection")) === "live", 60_000);
+    assert.equal(String(await page.evaluate("document.URL")), `${service.adminUrl}/`);
+    assert.notEqual(await page.$("#chart-throughput canvas"), null);
+    assert.equal(await page.evaluate("getComputedStyle(document.querySelector('.tiles')).display"), "grid");
+    await page.close();
+  },
+);

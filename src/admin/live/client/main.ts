@@ -167,6 +167,14 @@ class LivePage {
   }
 }
 
+/** Opens the page anew if its URL has a token in it: browsers fetch nothing relative to that, and know the token by now. */
+function leavesToken(): boolean {
+  const url = new URL(document.URL);
+  if (url.username === "" && url.password === "") return false;
+  location.replace(url.origin + url.pathname);
+  return true;
+}
+
 // The page loads it before this script.
 const { uPlot: plot } = window as unknown as { readonly uPlot: Plot };
-new LivePage(plot).start();
+if (!leavesToken()) new LivePage(plot).start();
