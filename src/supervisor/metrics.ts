@@ -169,7 +169,7 @@ export class SupervisorMetrics {
     const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
-      ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),
+      ...this.#slots.flatMap((slot, index) => slot.parts().map((metrics) => ({ worker: String(index), metrics }))),
       { worker: SUPERVISOR, metrics: supervisor },
     ];
     const { renderMetrics } = await import("../telemetry/render.ts");
