@@ -52,7 +52,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "skip-an-fsync": {
     what: "a group is acknowledged without a sync",
-    edits: [{ file: WRITER, old: "      await file.sync();\n      this.#syncTime", new: "      this.#syncTime" }],
+    edits: [{ file: WRITER, old: "      await file.sync();\n      this.#attribution", new: "      this.#attribution" }],
   },
   "skip-a-directory-sync": {
     what: "the name of a new segment is not synced",
@@ -69,8 +69,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: WRITER,
-        old: "      await file.sync();\n      this.#syncTime",
-        new: "      await file.sync().catch(() => file.sync());\n      this.#syncTime",
+        old: "      await file.sync();\n      this.#attribution",
+        new: "      await file.sync().catch(() => file.sync());\n      this.#attribution",
       },
     ],
   },

@@ -56,6 +56,8 @@ const SILENT = 2;
 const STANDSTILL = 1;
 const CPU_FULL = 0.95;
 const UNEVEN = 1.5;
+/** The part of all byte budgets from which on what waits for Kafka may be why nothing else has room. */
+const HOLDS_BUDGET = 0.5;
 /** Below this an uneven load is chance. */
 const EVENTS_MIN = 10;
 
@@ -122,19 +124,21 @@ function busyWorker({ workers }: Measured): Finding | undefined {
 }
 
 function longestStage({ stages, admissionWaiting, admittedBytesLimit }: Measured): Finding | undefined {
+  // Answers are held up if some of them are, so the mean alone would hide why.
+  const wait = (stage: Stage) => `${time(of(stage))} (p99 ${time(stages[stage].p99)})`;
   const of = (stage: Stage) => (Number.isNaN(stages[stage].mean) ? 0 : stages[stage].mean);
   const longest = worst(["produce", "queue", "admit"] as const, of)!;
   // Batches that wait without end are in no histogram yet.
   if (longest === "admit" || (admissionWaiting > 0 && of(longest) < SLOW_ANSWER)) {
     const budget = Number.isNaN(admittedBytesLimit) ? "" : `, ${quantityOf(admittedBytesLimit, "bytes")} a worker`;
-    const waited = of("admit") > 0 ? ` ${time(of("admit"))}` : "";
+    const waited = of("admit") > 0 ? ` ${wait("admit")}` : "";
     const sentence = `admit: batches wait${waited} for room in the byte budget (ADMITTED_BYTES_MAX${budget})`;
     return { stage: "admit", sentence };
   }
   if (of(longest) === 0) return undefined;
   return longest === "queue"
-    ? { stage: "queue", sentence: `queue: events wait ${time(of("queue"))} until their record batch is sent` }
-    : { stage: "produce", sentence: `produce: Kafka or the disk takes ${time(of("produce"))} a record batch` };
+    ? { stage: "queue", sentence: `queue: events wait ${wait("queue")} until their record batch is sent` }
+    : { stage: "produce", sentence: `produce: Kafka or the disk takes ${wait("produce")} a record batch` };
 }
 
 function heldUp(measured: Measured): Finding {
@@ -153,8 +157,12 @@ function heldUp(measured: Measured): Finding {
 
 export function bottleneckOf(measured: Measured): Bottleneck {
   const { stage, sentence, broker = null, worker = null } = heldUp(measured);
-  const { admissionWaiting, brokers, workers, imbalance, eventsPerSecond } = measured;
+  const { admissionWaiting, admittedBytesLimit, kafkaQueuedBytes, brokers, workers, imbalance, eventsPerSecond } =
+    measured;
   const notes: string[] = [];
+  // Of one topic that Kafka does not take, for example: no broker is slow then, and who waits for room is not guilty.
+  if (stage === "admit" && kafkaQueuedBytes >= workers.length * admittedBytesLimit * HOLDS_BUDGET)
+    notes.push(`${quantityOf(kafkaQueuedBytes, "bytes")} wait for Kafka, which may be what holds the budget`);
   if (stage !== "admit" && admissionWaiting > 0) {
     const whose = admissionWaiting === 1 ? "1 batch waits" : `${quantityOf(admissionWaiting, "count")} batches wait`;
     notes.push(`${whose} for room in the byte budget because of it`);

@@ -91,7 +91,7 @@ test("a full byte budget is admission, also if no batch has got through yet", ()
   assert.equal(found.stage, "admit");
   assert.equal(
     found.sentence,
-    "admit: batches wait 1.5 s for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
+    "admit: batches wait 1.5 s (p99 3 s) for room in the byte budget (ADMITTED_BYTES_MAX, 64 MiB a worker)",
   );
   assert.deepEqual(found.notes, []);
   const blocked = { ...full, stages: { admit: nothing, queue: nothing, produce: nothing, acknowledge: nothing } };
@@ -107,7 +107,7 @@ test("a slow disk, a long queue, a worker without CPU and one that stands still 
     "produce: the disk takes 400 ms a sync of the spool",
   );
   const queued = { ...well, stages: stages({ queue: stage(0.5), acknowledge: stage(0.51) }) };
-  assert.equal(bottleneckOf(queued).sentence, "queue: events wait 500 ms until their record batch is sent");
+  assert.equal(bottleneckOf(queued).sentence, "queue: events wait 500 ms (p99 1 s) until their record batch is sent");
   const busy = bottleneckOf({ ...queued, workers: [well.workers[0]!, { ...well.workers[1]!, cpu: 0.99 }] });
   assert.deepEqual([busy.stage, busy.worker], ["worker", "1"]);
   assert.match(busy.sentence, /^worker 1: it has no CPU left/);
@@ -115,6 +115,16 @@ test("a slow disk, a long queue, a worker without CPU and one that stands still 
   assert.equal(bottleneckOf(still).sentence, "worker 1: its event loop stood still for 3.25 s");
   // A core that is used is no bottleneck while answers come in time.
   assert.equal(bottleneckOf({ ...well, workers: [{ ...well.workers[0]!, cpu: 1 }] }).stage, "none");
+});
+
+test("what waits for Kafka is a note if it has most of the budget, though no broker is slow", () => {
+  const full = { ...well, admissionWaiting: 40, stages: stages({ admit: stage(1.5), acknowledge: stage(1.6) }) };
+  const held = bottleneckOf({ ...full, kafkaQueuedBytes: 90 * 1024 ** 2 });
+  assert.equal(held.stage, "admit");
+  assert.deepEqual(held.notes, ["90 MiB wait for Kafka, which may be what holds the budget"]);
+  assert.deepEqual(bottleneckOf({ ...full, kafkaQueuedBytes: 30 * 1024 ** 2 }).notes, []);
+  assert.deepEqual(bottleneckOf({ ...full, kafkaQueuedBytes: 2e9, admittedBytesLimit: Number.NaN }).notes, []);
+  assert.deepEqual(bottleneckOf({ ...well, kafkaQueuedBytes: 90 * 1024 ** 2 }).notes, []);
 });
 
 test("uneven load is a note whatever else there is, unless there is hardly any", () => {
