@@ -156,8 +156,13 @@ test("a ratio is a part of one, and a URL is one of HTTP", () => {
   }
   for (const given of ["collector:4318", "grpc://collector:4317", "http://"]) {
     assert.deepEqual(mistakes({ OTEL_EXPORTER_OTLP_ENDPOINT: given }), [
-      `OTEL_EXPORTER_OTLP_ENDPOINT: "${given}" is not right; give a URL, for example http://127.0.0.1:4318`,
+      `OTEL_EXPORTER_OTLP_ENDPOINT: "${given}" is not right; give a URL without user and password, for example http://127.0.0.1:4318`,
     ]);
+  }
+  for (const user of ["name:canary", "canary", ":canary", "name:can@ary"]) {
+    const [line = "", ...more] = mistakes({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://${user}@collector:4318/a` });
+    assert.match(line, /^OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http:\/\/\[redacted\]@collector:4318\/a" is not right;/);
+    assert.deepEqual(more, []);
   }
 });
 

@@ -83,3 +83,15 @@ test("every sentence of docs/guarantees.md names tests that hold it, and they ex
   const held = text.split("Held by").length - 1;
   assert.equal(Array.from(text.matchAll(/Held by `[^`]+`: "[^"]+"(?:; "[^"]+")*\./g)).length, held, "each is readable");
 });
+
+test("every package that the service is installed with stands in the list of dependencies, with what it is for", () => {
+  const { dependencies } = JSON.parse(read("package.json")) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
+  const rows = read("docs/adr/0009-dependencies.md").matchAll(/^\| (`[^|]+`) +\|/gm);
+  const named = Array.from(rows, ([, names = ""]) => names.replaceAll("`", "").trim().split(", ")).flat();
+  const covers = (row: string, name: string) => (row.endsWith("/*") ? name.startsWith(row.slice(0, -1)) : row === name);
+  const missing = Object.keys(dependencies).filter((name) => !named.some((row) => covers(row, name)));
+  assert.ok(named.length > 10);
+  assert.deepEqual(missing, []);
+});

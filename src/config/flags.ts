@@ -80,7 +80,8 @@ export function readFlags(
 export function readValue<T>(kind: Kind<T>, given: Given, errors: string[], secret = false): T | undefined {
   const result = kind.parse(given.text);
   if ("value" in result) return result.value;
-  const shown = secret ? "what was given" : JSON.stringify(given.text);
+  // A URL that is not right may be so because of the password in it.
+  const shown = secret ? "what was given" : JSON.stringify(given.text.replace(/\/\/.*@/, "//[redacted]@"));
   errors.push(`${given.as}: ${shown} is not right; give ${result.right}`);
   return undefined;
 }

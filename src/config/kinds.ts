@@ -139,12 +139,15 @@ export const ratio: Kind<number> = kind("RATIO", "0 to 1", "a number from 0 to 1
   return value <= 1 ? value : undefined;
 });
 
-/** The URL of an HTTP server, as it was given. */
+/** The URL of an HTTP server, as it was given; without a user, because it is logged and shown. */
 export const httpUrl: Kind<string> = kind(
   "URL",
   "http(s)://host:port/path",
-  "a URL, for example http://127.0.0.1:4318",
-  (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined),
+  "a URL without user and password, for example http://127.0.0.1:4318",
+  (text) => {
+    const url = /^https?:\/\//.test(text) ? URL.parse(text) : null;
+    return url !== null && url.username === "" && url.password === "" ? text : undefined;
+  },
 );
 
 /** A number of bytes: `65536`, `256KiB`, `64MiB`, `10GiB`. */

@@ -54,6 +54,8 @@ export class Callers {
   /** Forgets callers that are gone; to be called once a second. */
   retireGone(): void {
     const { grpcCallerConnections } = this.#metrics;
+    // Whoever connects has a place, and may never call: a load balancer that looks whether the port is open.
+    for (const [label = ""] of grpcCallerConnections.labels) this.#labelled(label);
     for (const caller of this.#byLabel.values()) {
       const { label, openCalls, requests, seenRequests } = caller;
       caller.seenRequests = requests.value;
@@ -66,10 +68,15 @@ export class Callers {
 
   #add(peer: string): Caller {
     const [label = ""] = this.#metrics.grpcCallerRequests.labelsOf([callerOf(peer)]);
-    let caller = this.#byLabel.get(label);
-    if (caller === undefined) this.#byLabel.set(label, (caller = new Caller(label, this.#metrics)));
+    const caller = this.#labelled(label);
     if (this.#byPeer.size >= PEERS_MAX) this.#byPeer.clear();
     this.#byPeer.set(peer, caller);
+    return caller;
+  }
+
+  #labelled(label: string): Caller {
+    let caller = this.#byLabel.get(label);
+    if (caller === undefined) this.#byLabel.set(label, (caller = new Caller(label, this.#metrics)));
     return caller;
   }
 

@@ -1,13 +1,8 @@
 // Sees in the values of each second that something goes wrong, and says what.
 //
 // A trigger compares a value with its own mean of the minutes before, so that one setting fits small and large services, and
-// with absolute values, for what grows so slowly that the mean grows along. It has to hold for some seconds, and is silent for
-// a while after it has fired: one incident is one bundle, not one a second. While the trouble stays, each silence is twice as long
-// as the one before: what everybody knows shall not put the bundles of other incidents out.
-//
-// The mean of CPU is never taken as less than what the load explains (history-reader.ts): a service that was idle and is given
-// work is healthy. That is generous, and beyond a quarter of a core of real work it explains more than a worker can take: so a
-// worker that is busy all the time for half a minute is looked at as well, if its work is less than what could make it busy.
+// with absolute values, for what grows so slowly that the mean grows along; what is compared with what, is in measures.ts. It has to
+// hold for some seconds, and is silent for a while after it has fired (silences.ts): one incident is one bundle, not one a second.
 // Nothing fires in the first seconds of a process, which has caches to fill and a backlog to send.
 //
 // Invariant: all of it is measured on the clock that never goes back. Wall time is only told; whoever sets it blinds nobody.

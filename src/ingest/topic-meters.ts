@@ -11,7 +11,7 @@ import { Durability, durabilityLabel, type GivenDurability } from "./batch.ts";
 /** Why a record batch was sealed. */
 export type SealCause = "idle" | "full" | "linger" | "settled" | "flush";
 
-/** What batches without an event are timed under. */
+/** What batches without an event are timed under, and those whose topic is gone. */
 const NO_TOPIC = "(none)";
 
 /** The stages of a topic's batches. */
@@ -49,6 +49,7 @@ export class TopicMeters {
   readonly #stored: Record<GivenDurability, Counter>;
   #stages: StageTimes | undefined;
   #recordBatches: RecordBatchMeters | undefined;
+  #isRetired = false;
 
   /** @param label what the topic is counted under, unless there are too many. */
   constructor(metrics: Metrics, label: string) {
@@ -61,7 +62,8 @@ export class TopicMeters {
   }
 
   get stages(): StageTimes {
-    return (this.#stages ??= new StageTimes(this.#metrics, this.#label));
+    // A batch of several topics may be answered when the first of them is gone: nobody would take its series away again.
+    return (this.#stages ??= new StageTimes(this.#metrics, this.#isRetired ? NO_TOPIC : this.#label));
   }
 
   countReceived(events: number): void {
@@ -94,5 +96,6 @@ export class TopicMeters {
       family.removeAll("topic", this.#label);
     this.#stages = undefined;
     this.#recordBatches = undefined;
+    this.#isRetired = true;
   }
 }

@@ -118,7 +118,7 @@ export class Topics {
   /** Forgets topics that the cluster does not know any more and of which nothing is under way, and what is told of them. */
   retireGone(): void {
     for (const topic of this.#topics.values()) {
-      if (topic.info.partitions === 0 || topic.isBusy || this.#source.topic(topic.name) !== undefined) continue;
+      if (topic.info.partitions === 0 || this.#source.topic(topic.name) !== undefined || topic.isBusy) continue;
       this.#topics.delete(topic.name);
       topic.meters.retire();
     }

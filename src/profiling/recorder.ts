@@ -1,7 +1,8 @@
 // The flight recorder of one process: keeps what its sampler sees, on disk, so that it is there when the process is not.
 //
 // Each slice is written by the process itself as soon as it is cut: ten seconds apart, and a heap profile each minute, the first one
-// after ten seconds, because the young die, too. What is killed has lost ten seconds and the time of a write. Old slices are taken away by the supervisor (ring.ts).
+// after ten seconds, because the young die, too. What is killed has lost ten seconds and the time of a write. Old slices are
+// taken away by the supervisor (ring.ts).
 //
 // A disk that does not take a slice costs no slice: it stays in memory, up to a bound, and goes to whoever asks for a window
 // along with the answer. The next slice tries the disk again, and takes the held ones along. So does a disk that hangs: the bound

@@ -13,6 +13,7 @@ import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
 import { readSockets, SOCKET_STATES } from "../telemetry/sockets.ts";
+import { DeadCallers } from "./dead-callers.ts";
 import { createIncidentMetrics } from "./incident-metrics.ts";
 import { ServiceLedger } from "./ledger.ts";
 import { WorkerLoad } from "./worker-load.ts";
@@ -69,6 +70,7 @@ export class SupervisorMetrics {
   readonly #load = new WorkerLoad(this.#slots);
   /** Those of all workers together. */
   readonly #limits: Readonly<Record<string, LabelLimit>>;
+  readonly #deadCallers: DeadCallers;
   readonly #options: SupervisorMetricsOptions;
   #processSnapshot: readonly MetricSnapshot[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -77,7 +79,13 @@ export class SupervisorMetrics {
 
   constructor(log: Logger, options: SupervisorMetricsOptions) {
     this.#options = options;
-    this.#limits = { topic: new LabelLimit(options.topicsMax), caller: new LabelLimit(options.callersMax) };
+    const caller = new LabelLimit(options.callersMax, true);
+    this.#limits = { topic: new LabelLimit(options.topicsMax), caller };
+    this.#deadCallers = new DeadCallers({
+      limit: caller,
+      living: () => this.#slots.map(({ living }) => living("sluice_grpc_caller_requests_total")),
+      forget: (gone) => this.#forgetCaller(gone),
+    });
     this.#families.buildInfo.with(VERSION, process.version).set(1);
     for (let slot = 0; slot < options.workers; slot++) {
       const onGone = (...gone: Parameters<SupervisorMetrics["seriesGone"]>) => this.seriesGone(...gone);
@@ -97,6 +105,7 @@ export class SupervisorMetrics {
       this.#processSnapshot = [...this.#process.read().snapshot(), ...this.#cgroup.snapshot()];
       this.ledger.check();
       this.#readLoad();
+      this.retireCallers();
       const ports = this.#options.ports();
       if (ports !== undefined && this.#reads++ % SOCKETS_EVERY === 0) void this.#readSockets(ports);
     };
@@ -150,16 +159,29 @@ export class SupervisorMetrics {
     if (names[at] === "caller") this.#limits["caller"]?.release(value);
   }
 
+  /** Forgets callers that only dead workers have known; to be called once a second. */
+  retireCallers(): void {
+    this.#deadCallers.look();
+  }
+
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#options.up(slot) ? 1 : 0);
     const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
-      ...this.#slots.map((slot, index) => ({ worker: String(index), metrics: slot.snapshot() })),
+      ...this.#slots.flatMap((slot, index) => slot.parts().map((metrics) => ({ worker: String(index), metrics }))),
       { worker: SUPERVISOR, metrics: supervisor },
     ];
     const { renderMetrics } = await import("../telemetry/render.ts");
     return await renderMetrics(this.#definitions, processes, openMetrics, this.#limits);
+  }
+
+  #forgetCaller(caller: string): void {
+    for (const { name, labels } of this.#definitions) {
+      const at = labels.indexOf("caller");
+      if (at >= 0) for (const slot of this.#slots) slot.forget(name, at, caller);
+    }
+    this.#limits["caller"]?.release(caller);
   }
 
   #readLoad(): void {

@@ -158,6 +158,11 @@ export class Family<T extends Instrument> {
     return this.#series.get(this.labelsOf(values).join("\0"))?.instrument;
   }
 
+  /** The label values of every series, in the order of the definition. */
+  get labels(): (readonly string[])[] {
+    return Array.from(this.#series.values(), ({ labels }) => labels);
+  }
+
   /** What label values are told as, where there are more than may have a name. */
   labelsOf(values: readonly string[]): readonly string[] {
     return this.#isLimited ? values.map((value, i) => this.#limits[i]?.of(value) ?? value) : values;

@@ -12,9 +12,9 @@ import type { LabelLimit } from "./label-limit.ts";
 import { SeriesSum } from "./series-sum.ts";
 import { TextBuffer } from "./text-buffer.ts";
 
-/** One process's metrics. */
+/** The metrics of one process, or of all that lived in its place before it. */
 export interface ProcessSnapshot {
-  /** The value of its `worker` label. */
+  /** The value of its `worker` label; those of one value are added up. */
   readonly worker: string;
   readonly metrics: readonly MetricSnapshot[];
 }
@@ -52,7 +52,7 @@ class Slices {
 
 /**
  * @param definitions every metric there may be; one without a series is left out.
- * @param processes the metrics of each process, each told once.
+ * @param processes each of their metrics told once.
  * @param limits of labels that have one.
  */
 export async function renderMetrics(
@@ -62,10 +62,13 @@ export async function renderMetrics(
   limits: Readonly<Record<string, LabelLimit>> = {},
 ): Promise<Rendered> {
   const slices = new Slices();
-  const byName = processes.map(({ worker, metrics }) => ({
-    worker,
-    metrics: new Map(metrics.map(({ name, series }) => [name, series])),
-  }));
+  const workers = Map.groupBy(
+    processes.map(({ worker, metrics }) => ({
+      worker,
+      series: new Map(metrics.map(({ name, series }) => [name, series])),
+    })),
+    ({ worker }) => worker,
+  );
   const out = new TextBuffer(expectedBytes);
   for (const definition of definitions) {
     const { name, perWorker } = definition;
@@ -77,13 +80,20 @@ export async function renderMetrics(
       isFirst = false;
       text.series(labels, worker, value, exemplars);
     };
-    for (const { worker, metrics } of byName) {
-      for (const series of metrics.get(name) ?? []) {
-        if (perWorker && !sum.folds(series[0])) write(series, worker);
-        else sum.add(series);
+    for (const [worker, those] of workers) {
+      const lists = those.map(({ series }) => series.get(name)).filter((list) => list !== undefined);
+      for (const list of lists) {
+        for (const series of list) {
+          if (perWorker && lists.length === 1 && !sum.folds(series[0])) write(series, worker);
+          else sum.add(series);
+          if (slices.isOver) await slices.next();
+        }
+      }
+      if (!perWorker) continue;
+      for (const series of sum.take()) {
+        write(series, worker);
         if (slices.isOver) await slices.next();
       }
-      if (perWorker) for (const series of sum.take()) write(series, worker);
     }
     for (const series of sum.take()) {
       write(series);

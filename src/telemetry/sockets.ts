@@ -9,7 +9,7 @@
 //   /proc/net/tcp   "  12: 0100007F:C383 00000000:0000 0A …"    address:port of both sides, state; all hexadecimal
 //   /proc/net/tcp6  the same with addresses of 32 digits
 
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 
 /** In the order of the kernel's numbers, from 1 on (include/net/tcp_states.h). */
 export const SOCKET_STATES = [
@@ -29,6 +29,9 @@ export type SocketState = (typeof SOCKET_STATES)[number];
 
 /** Sockets looked at in one table at most: 15 ms of work. */
 const SOCKETS_MAX = 65_536;
+/** Of a table; its lines have 150 to 200 bytes. A host may have millions of sockets that are none of ours. */
+const TABLE_BYTES_MAX = SOCKETS_MAX * 200;
+const READ_BYTES = 256 << 10;
 const NEW_RECV = 12;
 const [NEWLINE, COLON] = [10, 58];
 
@@ -49,7 +52,7 @@ function hexAt(table: Uint8Array, start: number, digits: number): number {
   return value;
 }
 
-/** Adds a table to `counts`, by state. @param addressDigits 8 or 32. */
+/** Adds a table to `counts`, by state; a line that is cut off does not count. @param addressDigits 8 or 32. */
 export function countSockets(
   table: Uint8Array,
   addressDigits: number,
@@ -57,7 +60,9 @@ export function countSockets(
   counts: number[],
 ): void {
   let at = table.indexOf(NEWLINE) + 1;
-  for (let sockets = 0; at > 0 && at < table.length && sockets < SOCKETS_MAX; sockets++) {
+  for (let sockets = 0; at > 0 && sockets < SOCKETS_MAX; sockets++) {
+    const end = table.indexOf(NEWLINE, at);
+    if (end < 0) return;
     const localPort = table.indexOf(COLON, at) + 2 + addressDigits + 1;
     const remotePort = localPort + 5 + addressDigits + 1;
     if (local.has(hexAt(table, localPort, 4)) || remote.has(hexAt(table, remotePort, 4))) {
@@ -66,17 +71,25 @@ export function countSockets(
       const index = (state === NEW_RECV ? 3 : state) - 1;
       if (index < SOCKET_STATES.length) counts[index]! += 1;
     }
-    at = table.indexOf(NEWLINE, at) + 1;
+    at = end + 1;
   }
+}
+
+/** Rejects if there is no such table. */
+async function readTable(path: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const file = createReadStream(path, { end: TABLE_BYTES_MAX - 1, highWaterMark: READ_BYTES });
+  for await (const piece of file) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
 }
 
 /** By state, in the order of SOCKET_STATES; undefined where the system does not say. */
 export async function readSockets(ports: Ports): Promise<readonly number[] | undefined> {
   const counts = SOCKET_STATES.map(() => 0);
   try {
-    countSockets(await readFile("/proc/self/net/tcp"), 8, ports, counts);
+    countSockets(await readTable("/proc/self/net/tcp"), 8, ports, counts);
     // A host without IPv6 has no such table.
-    countSockets(await readFile("/proc/self/net/tcp6").catch(() => Buffer.alloc(0)), 32, ports, counts);
+    countSockets(await readTable("/proc/self/net/tcp6").catch(() => Buffer.alloc(0)), 32, ports, counts);
   } catch {
     return undefined;
   }

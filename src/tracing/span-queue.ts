@@ -39,7 +39,8 @@ export class SpanQueue {
   /** With the exporter. */
   #exporting = 0;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
-  #failing = false;
+  /** Does the log say that there is a failure? */
+  #toldOfFailure = false;
   #closed = false;
 
   constructor({ log, metrics, clock, exporter }: SpanQueueDependencies) {
@@ -100,17 +101,16 @@ export class SpanQueue {
 
   #succeeded(spans: number): void {
     this.#exported.inc(spans);
-    if (this.#failing) this.#log.info("traces are exported again");
-    this.#failing = false;
-    this.#loggedAtMs = Number.NEGATIVE_INFINITY;
+    if (this.#toldOfFailure) this.#log.info("traces are exported again");
+    this.#toldOfFailure = false;
   }
 
   #lost(spans: number, error: Error | undefined): void {
     this.#failed.inc(spans);
-    this.#failing = true;
     const nowMs = this.#clock.monotonic();
     if (nowMs - this.#loggedAtMs < LOG_INTERVAL_MS) return;
     this.#loggedAtMs = nowMs;
+    this.#toldOfFailure = true;
     const reason = error?.message === "" || error === undefined ? "no reason given" : error.message;
     this.#log.warn({ spans, reason }, "traces cannot be exported");
   }

@@ -73,5 +73,5 @@ export class FinishedSpan implements ReadableSpan {
 /** @param epochMs milliseconds since the epoch, with fractions. */
 export function hrTimeOf(epochMs: number): HrTime {
   const seconds = Math.floor(epochMs / 1000);
-  return [seconds, Math.round((epochMs - seconds * 1000) * 1e6) % 1e9];
+  return [seconds, Math.floor((epochMs - seconds * 1000) * 1e6)];
 }

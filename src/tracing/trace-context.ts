@@ -14,12 +14,16 @@ export const TRACESTATE = "tracestate";
 
 const TRACESTATE_BYTES_MAX = 512;
 
+/** Sampled, and that the trace id is random. What else a client says must not be passed on: nobody knows what it means. */
+const KNOWN_FLAGS = 0b11;
+
 /** Undefined if there is none, or no legal one. */
 export function parentOf(traceparent: string, tracestate: string | undefined): SpanContext | undefined {
   const parent = parseTraceParent(traceparent);
   if (parent === null) return undefined;
   const kept = keptState(tracestate);
-  return { ...parent, isRemote: true, ...(kept !== undefined && { traceState: new TraceState(kept) }) };
+  const traceFlags = parent.traceFlags & KNOWN_FLAGS;
+  return { ...parent, traceFlags, isRemote: true, ...(kept !== undefined && { traceState: new TraceState(kept) }) };
 }
 
 export function isSampled({ traceFlags }: SpanContext): boolean {

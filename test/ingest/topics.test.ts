@@ -180,6 +180,22 @@ test("a topic that is gone leaves its ledger behind and nothing else, as soon as
   harness.assertIdle();
 });
 
+test("a batch of several topics that is answered when its first one is gone brings no series of that one back", async () => {
+  const harness = new Harness({ topics: { gone: {}, stays: {} } });
+  publish(harness, "gone", [{}, { topic: "stays" }]);
+  harness.turn();
+  const [first, second] = [harness.replicated.next(), harness.replicated.next()];
+  assert.deepEqual([first.topic, second.topic], ["gone", "stays"]);
+  first.stored(0);
+  harness.topics.forget("gone");
+  harness.pipeline.retireTopics();
+  second.stored(0);
+  const topics = new Set(harness.metrics.stage.snapshot().series.map(([[topic]]) => topic));
+  assert.deepEqual(topics, new Set(["(none)", "stays"]));
+  assert.equal(harness.metrics.stage.with("(none)", "acknowledge").revision, 1);
+  harness.assertIdle();
+});
+
 test("of topics that do not exist the oldest is forgotten first", async () => {
   const source = new FakeTopics();
   const topics = new Topics(source, new FakeClock(), createMetrics(), noAttribution, () => {});

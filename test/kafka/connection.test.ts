@@ -5,6 +5,7 @@ import { Duplex } from "node:stream";
 import test from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { Writer } from "@platformatic/kafka";
 import type { Clock } from "../../src/clock.ts";
 import type { IngestError } from "../../src/errors.ts";
 import { Connection, type Dial } from "../../src/kafka/direct/connection.ts";
@@ -21,10 +22,15 @@ class FakeSocket extends Duplex {
   }
 }
 
+/** Bytes are lent as they are by a socket that reads into one buffer again and again. */
 const dialTo =
   (socket: FakeSocket): Dial =>
   (_host, _port, _tls, onBytes) =>
-    socket.on("data", onBytes);
+    socket.on("data", (chunk: Buffer) => {
+      const lent = Buffer.from(chunk);
+      onBytes(lent);
+      lent.fill(0xff);
+    });
 
 class ManualClock implements Clock {
   #nowMs = 0;
@@ -109,6 +115,24 @@ for (const [what, cut] of [
     assert.equal(connection.inFlight, 0);
   });
 }
+
+test("what an API of the library is answered is its own, also after the next read", async () => {
+  const { socket, connection } = await open();
+  const answer = new Promise<{ toString(): string }>((resolve, reject) => {
+    connection.send(
+      3,
+      0,
+      () => Writer.create().appendInt32(1),
+      (_correlationId, _key, _version, reader) => reader.buffer.subarray(0),
+      false,
+      false,
+      (error, bytes) => (error === null ? resolve(bytes) : reject(error)),
+    );
+  });
+  socket.push(response(0, "kept"));
+  await nextTurn();
+  assert.equal((await answer).toString(), "kept");
+});
 
 test("an answer to another question ends the connection: nothing that follows could be trusted", async () => {
   const { socket, told, request, connection } = await open();

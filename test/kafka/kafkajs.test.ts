@@ -1,6 +1,8 @@
 // The rules by which kafkajs is safe to use, and what they cost: at least once.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import test from "node:test";
 import pino from "pino";
 
@@ -230,4 +232,22 @@ test("a connection that could not be made is none, also before its socket has cl
   await assert.rejects(client.kafka.admin().connect(), /ECONNREFUSED/);
   client.close();
   assert.deepEqual(new Set(seen), new Set([false]));
+});
+
+test("a broker that cannot do TLS is one that kafkajs could not connect to, not a connection that was lost", async () => {
+  const server = createServer((socket) => {
+    // It does not understand, and says so as Kafka does: by hanging up.
+    socket.on("error", () => {}).once("data", () => socket.end());
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const metrics = createMetrics();
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new Client(silentLogger(), metrics, kafkaOptions(at, { tls: { ca: undefined } }));
+  await assert.rejects(client.kafka.admin().connect());
+  client.close();
+  server.close();
+  await once(server, "close");
+  assert.ok(value(metrics, "sluice_kafka_connect_failures_total", at) > 0);
+  assert.equal(value(metrics, "sluice_kafka_disconnects_total", at), 0);
+  assert.equal(value(metrics, "sluice_kafka_connections", at), 0);
 });

@@ -256,6 +256,34 @@ test("a metric per worker keeps its workers apart, the others are added up", asy
   ]);
 });
 
+test("what the dead of a slot counted and what the living one counts is told as one", async () => {
+  const slots = [0, 1].map(() => new SlotMetrics(DEFINITIONS));
+  const countsOf = (x: number, y: number, topics: readonly string[]) =>
+    told([
+      { name: "x_total", series: topics.map((topic) => [[topic], x] as const) },
+      { name: "y_total", series: [[[], y]] },
+      { name: "z_seconds", series: [[[], histogram(0, 0.5)]] },
+    ]);
+  slots[0]!.update(countsOf(1, 10, ["a", "b"]));
+  slots[0]!.retire();
+  slots[0]!.update(countsOf(2, 20, ["b", "c"]));
+  slots[1]!.update(countsOf(4, 40, ["a"]));
+  const processes = slots.flatMap((slot, i) => slot.parts().map((metrics) => ({ worker: String(i), metrics })));
+  const { body } = await renderMetrics(DEFINITIONS, processes, false);
+  const lines = body.toString().split("\n");
+  assert.deepEqual(
+    lines.filter((line) => /^x|^y|_count/.test(line)),
+    [
+      'x_total{topic="a",worker="0"} 1',
+      'x_total{topic="b",worker="0"} 3',
+      'x_total{topic="c",worker="0"} 2',
+      'x_total{topic="a",worker="1"} 4',
+      "y_total 70",
+      "z_seconds_count 3",
+    ],
+  );
+});
+
 test("a histogram has cumulative buckets, a sum and a count", async () => {
   const got = await lines({
     "0": [{ name: "z_seconds", series: [[[], histogram(1, 0.0002)]] }],

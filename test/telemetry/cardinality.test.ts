@@ -145,3 +145,76 @@ test("callers beyond the limit are counted together, and one that is gone for a 
   assert.equal(metrics.grpcCallerConnections.with(OTHER).value, 1_994, "taken off where it was added");
   assert.ok(told().some(([caller]) => caller === "10.0.7.7"));
 });
+
+test("a caller that connects and never calls gives its place away, too", () => {
+  const metrics = createMetrics(LIMITS);
+  const callers = new Callers(metrics);
+  const connections = new CallerConnections(metrics);
+  for (let i = 0; i < 5; i++) {
+    connections.opened(`10.0.0.${i}:5000`);
+    if (i > 0) connections.closed(`10.0.0.${i}:5000`);
+  }
+  for (let second = 0; second < 400; second++) callers.retireGone();
+  const told = metrics.grpcCallerConnections.snapshot().series.map(([[caller]]) => caller);
+  assert.deepEqual(told, ["10.0.0.0"], "its connection is still open");
+  assert.equal(callers.of("10.0.1.1:5000").label, "10.0.1.1");
+});
+
+/** The batches of each caller that is told by name, and of the others. */
+async function callersTold(supervisor: SupervisorMetrics): Promise<Map<string, number>> {
+  const { body } = await supervisor.render(false);
+  const told = body.toString().matchAll(/^sluice_grpc_caller_requests_total\{caller="([^"]*)"\} (\d+)$/gm);
+  return new Map(Array.from(told, ([, caller = "", value]) => [caller, Number(value)]));
+}
+
+const supervisorOf = (workers: number) =>
+  new SupervisorMetrics(silentLogger(), { ...LIMITS, workers, up: () => true, ports: () => undefined });
+
+function callBy(metrics: Metrics, ...callers: readonly string[]): void {
+  for (const caller of callers) metrics.grpcCallerRequests.with(caller).inc(10);
+}
+
+test("what callers beyond the limit of all workers have counted stays with other when there is a place", async () => {
+  const supervisor = supervisorOf(2);
+  const workers = [0, 1].map(() => createMetrics(LIMITS));
+  const push = () => {
+    for (const [i, metrics] of workers.entries()) supervisor.slot(i).update(structuredClone(delta(metrics)));
+  };
+  callBy(workers[0]!, "a", "b", "c", "d", "e");
+  callBy(workers[1]!, "v", "w", "x", "y", "z");
+  push();
+  assert.equal((await callersTold(supervisor)).get(OTHER), 50);
+  workers[0]!.grpcCallerRequests.release("caller", "a");
+  workers[0]!.grpcCallerRequests.remove("a");
+  push();
+  const beforeAnother = { b: 10, c: 10, d: 10, e: 10, [OTHER]: 50 };
+  assert.deepEqual(Object.fromEntries(await callersTold(supervisor)), beforeAnother);
+  // Another one has the place.
+  callBy(workers[0]!, "new");
+  workers[1]!.grpcCallerRequests.remove("z");
+  push();
+  const told = await callersTold(supervisor);
+  assert.equal(told.get("new"), 10);
+  assert.equal(told.get(OTHER), 50, "what was counted under it does not go with one of them");
+});
+
+test("callers of a worker that died keep their counts for a while, and give their places away if they do not come back", async () => {
+  const supervisor = supervisorOf(1);
+  const pass = (seconds: number) => {
+    for (let second = 0; second < seconds; second++) supervisor.retireCallers();
+  };
+  const first = createMetrics(LIMITS);
+  callBy(first, "a", "b", "c", "d", "e");
+  supervisor.slot(0).update(structuredClone(delta(first)));
+  supervisor.slot(0).retire();
+  pass(200);
+  const second = createMetrics(LIMITS);
+  callBy(second, "a");
+  supervisor.slot(0).update(structuredClone(delta(second)));
+  pass(50);
+  assert.deepEqual(Object.fromEntries(await callersTold(supervisor)), { a: 20, b: 10, c: 10, d: 10, e: 10 });
+  pass(100);
+  callBy(second, "f");
+  supervisor.slot(0).update(structuredClone(delta(second)));
+  assert.deepEqual(Object.fromEntries(await callersTold(supervisor)), { a: 20, f: 10 });
+});

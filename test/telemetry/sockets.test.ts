@@ -24,6 +24,12 @@ test("sockets are counted by state, if one of their ports is the service's or a 
   countSockets(Buffer.from(table), 8, ports, counts);
   const v6 = "00000000000000000000000001000000";
   countSockets(Buffer.from(HEAD + line(0, `${v6}:C383`, `${v6}:9C40`, "01")), 32, ports, counts);
+  // A table that is too long is cut anywhere.
+  const whole = line(1, "0100007F:C383", "0100007F:9C40", "01");
+  for (let length = 0; length < whole.length; length++)
+    countSockets(Buffer.from(HEAD + whole.slice(0, length)), 8, ports, counts);
+  countSockets(Buffer.alloc(0), 8, ports, counts);
+  assert.equal(Object.keys(counts).length, SOCKET_STATES.length);
   const told = Object.fromEntries(
     SOCKET_STATES.map((state, i) => [state, counts[i]]).filter(([, count]) => count !== 0),
   );

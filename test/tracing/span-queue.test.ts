@@ -118,3 +118,15 @@ test("a collector that is away is a line a minute, and one when it is back", asy
   await queue.close(0);
   assert.deepEqual(outcomes(), { exported: EXPORT_SPANS_MAX, dropped: 0, failed: 11 * EXPORT_SPANS_MAX });
 });
+
+test("a collector that takes one export and not the next is not a line for each of them", async () => {
+  const { exporter, queue, add, clock, lines } = start();
+  for (let i = 0; i < 20; i++) {
+    exporter.result = i % 2 === 0 ? FAILURE : SUCCESS;
+    add(EXPORT_SPANS_MAX);
+    await turn();
+    clock.advance(1_000);
+  }
+  assert.deepEqual(lines, ["traces cannot be exported", "traces are exported again"]);
+  await queue.close(0);
+});

@@ -71,3 +71,17 @@ test("ids are new for each request, and a span's duration is that between its ti
   assert.deepEqual(spans[0]!.duration, [0, 1_500_000]);
   assert.deepEqual(spans[0]!.startTime, [1_700_000_000, 999_750_000]);
 });
+
+test("of a client's flags those that are known are passed on, with the version that is written", () => {
+  const tracer = tracerOf({});
+  const flagsOf = (version: string, flags: string): string | undefined => {
+    const traceparent = `${version}-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-${flags}`;
+    const headers = tracer.request(METHOD, { ...NO_CONTEXT, traceparent }, 0)?.headers.toString("latin1");
+    return /00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-(..)$/.exec(headers ?? "")?.[1];
+  };
+  assert.deepEqual(
+    ["00", "01", "02", "fc", "ff"].map((flags) => flagsOf("00", flags)),
+    ["00", "01", "02", "00", "03"],
+  );
+  assert.equal(flagsOf("cc", "05"), "01");
+});

@@ -75,7 +75,8 @@ export class Client {
     const connectFailures = this.#metrics.kafkaConnectFailures.with(broker);
     this.#sockets.set(socket, { broker, sentCounted: 0, receivedCounted: 0 });
     let isConnected = false;
-    socket.once("connect", () => {
+    // With TLS, a connection without it is none yet.
+    socket.once(this.#isTls ? "secureConnect" : "connect", () => {
       isConnected = true;
       connections.inc();
       let isLost = false;
