@@ -74,6 +74,10 @@ export class SampleLabels implements Attribution {
   readonly #clock: Clock;
   /** By method, then by peer: connections of one caller share an origin. */
   readonly #origins = new Map<string, { byPeer: Interned<Origin>; byCaller: Interned<Origin> }>();
+  /** Unary calls ask once each, and one read from a socket brings many of one connection. */
+  #lastMethod: string | undefined;
+  #lastPeer: string | undefined;
+  #lastOrigin: Origin | undefined;
   readonly #endTurn = (): void => {
     this.#ending = false;
     this.#put(NONE);
@@ -86,6 +90,15 @@ export class SampleLabels implements Attribution {
   }
 
   origin(method: string, peer: string): Origin {
+    if (this.#lastOrigin === undefined || peer !== this.#lastPeer || method !== this.#lastMethod) {
+      this.#lastOrigin = this.#lookUp(method, peer);
+      this.#lastPeer = peer;
+      this.#lastMethod = method;
+    }
+    return this.#lastOrigin;
+  }
+
+  #lookUp(method: string, peer: string): Origin {
     let known = this.#origins.get(method);
     if (known === undefined)
       this.#origins.set(method, (known = { byPeer: new Interned(PEERS_MAX), byCaller: new Interned() }));
