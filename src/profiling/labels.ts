@@ -27,24 +27,34 @@ const REMEMBERED_MAX = 1_024;
 /** Peers have ports: more than connections that a worker takes by default, so that those that stay are not forgotten. */
 const PEERS_MAX = 16_384;
 
-/** Values by key; forgets all of them when there are too many, which costs making them again. */
+/**
+ * Values by key; forgets all of them when there are too many, which costs making them again. The last one is found without a
+ * look-up: one read from a socket brings many messages of one connection, mostly for one topic.
+ */
 class Interned<T> {
   readonly #values = new Map<string, T>();
   readonly #max: number;
+  #lastKey: string | undefined;
+  #last: T | undefined;
 
   constructor(max = REMEMBERED_MAX) {
     this.#max = max;
   }
 
   get(key: string): T | undefined {
-    return this.#values.get(key);
+    if (key !== this.#lastKey) {
+      this.#last = this.#values.get(key);
+      this.#lastKey = key;
+    }
+    return this.#last;
   }
 
   /** @returns the value. */
   set(key: string, value: T): T {
     if (this.#values.size >= this.#max) this.#values.clear();
     this.#values.set(key, value);
-    return value;
+    this.#lastKey = key;
+    return (this.#last = value);
   }
 }
 
@@ -52,8 +62,6 @@ class CallOrigin implements Origin {
   readonly #method: string;
   readonly #caller: string;
   readonly #byTopic = new Interned<Labels>();
-  #lastTopic: string | undefined;
-  #lastLabels = NONE;
 
   constructor(method: string, caller: string) {
     this.#method = method;
@@ -61,11 +69,10 @@ class CallOrigin implements Origin {
   }
 
   of(topic: string): Labels {
-    if (topic === this.#lastTopic) return this.#lastLabels;
-    this.#lastTopic = topic;
-    return (this.#lastLabels =
+    return (
       this.#byTopic.get(topic) ??
-      this.#byTopic.set(topic, Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" })));
+      this.#byTopic.set(topic, Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" }))
+    );
   }
 }
 
@@ -73,11 +80,7 @@ class CallOrigin implements Origin {
 export class SampleLabels implements Attribution {
   readonly #clock: Clock;
   /** By method, then by peer: connections of one caller share an origin. */
-  readonly #origins = new Map<string, { byPeer: Interned<Origin>; byCaller: Interned<Origin> }>();
-  /** Unary calls ask once each, and one read from a socket brings many of one connection. */
-  #lastMethod: string | undefined;
-  #lastPeer: string | undefined;
-  #lastOrigin: Origin | undefined;
+  readonly #origins = new Interned<{ byPeer: Interned<Origin>; byCaller: Interned<Origin> }>();
   readonly #endTurn = (): void => {
     this.#ending = false;
     this.#put(NONE);
@@ -90,18 +93,9 @@ export class SampleLabels implements Attribution {
   }
 
   origin(method: string, peer: string): Origin {
-    if (this.#lastOrigin === undefined || peer !== this.#lastPeer || method !== this.#lastMethod) {
-      this.#lastOrigin = this.#lookUp(method, peer);
-      this.#lastPeer = peer;
-      this.#lastMethod = method;
-    }
-    return this.#lastOrigin;
-  }
-
-  #lookUp(method: string, peer: string): Origin {
-    let known = this.#origins.get(method);
-    if (known === undefined)
-      this.#origins.set(method, (known = { byPeer: new Interned(PEERS_MAX), byCaller: new Interned() }));
+    const known =
+      this.#origins.get(method) ??
+      this.#origins.set(method, { byPeer: new Interned(PEERS_MAX), byCaller: new Interned() });
     const origin = known.byPeer.get(peer);
     if (origin !== undefined) return origin;
     const caller = callerOf(peer);
