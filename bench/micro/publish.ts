@@ -7,14 +7,14 @@
 
 import { parseArgs } from "node:util";
 import { systemClock } from "../../src/clock.ts";
-import { Pipeline } from "../../src/ingest/pipeline.ts";
-import type { BatchSettler, SealedBatch, TopicInfo } from "../../src/ingest/producer.ts";
+import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
 import { Session } from "../../src/ingest/session.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { stampProducer } from "../../src/wire/record-batch.ts";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { PublishRequestSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
 import { median } from "../statistics.ts";
+import { benchPipeline } from "./pipeline.ts";
 
 const { values } = parseArgs({
   options: { value: { type: "string", default: "1024" }, events: { type: "string", default: "100" } },
@@ -22,20 +22,10 @@ const { values } = parseArgs({
 const VALUE_BYTES = Number(values.value);
 const EVENTS = Number(values.events);
 
-const PARTITIONS = 6;
 const REQUESTS = 64;
 const UNDER_WAY_BYTES = 6 << 20;
 const ROUNDS = 9;
 const EVENTS_PER_ROUND = 200_000;
-
-const info: TopicInfo = {
-  name: "bench",
-  partitions: PARTITIONS,
-  maxBatchBytes: 1 << 20,
-  timestampBeforeMaxMs: Infinity,
-  timestampAfterMaxMs: Infinity,
-  keyRequired: false,
-};
 
 let stampNs = 0n;
 const underWay: SealedBatch[] = [];
@@ -54,17 +44,7 @@ const sink = {
 };
 
 const metrics = createMetrics();
-const pipeline = new Pipeline(
-  {
-    topics: { topic: () => info, lookup: async () => info },
-    replicated: sink,
-    persisted: sink,
-    metrics,
-    clock: systemClock,
-    random: Math.random,
-  },
-  { bytesMax: 256 << 20, timeoutMs: 30_000, recordBatchBytesMax: 256 << 10, lingerMs: 5, eventsMax: 10_000 },
-);
+const pipeline = benchPipeline(sink, metrics);
 const session = new Session(
   pipeline,
   {

@@ -12,14 +12,14 @@ import { parseArgs } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { systemClock } from "../../src/clock.ts";
 import { PublishRequestSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
-import { Pipeline } from "../../src/ingest/pipeline.ts";
-import type { BatchSettler, SealedBatch, TopicInfo } from "../../src/ingest/producer.ts";
+import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
 import { Session } from "../../src/ingest/session.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import type { Tracing } from "../../src/telemetry/tracing.ts";
 import { OtlpTracing } from "../../src/tracing/otlp.ts";
 import { median } from "../statistics.ts";
+import { benchPipeline } from "./pipeline.ts";
 
 const { values } = parseArgs({ options: { events: { type: "string", default: "1" } } });
 const EVENTS = Number(values.events);
@@ -36,15 +36,6 @@ require("node:http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(200).end());
 }).listen(0, "127.0.0.1", function () { console.log(this.address().port); });
 `;
-
-const info: TopicInfo = {
-  name: "bench",
-  partitions: 6,
-  maxBatchBytes: 1 << 20,
-  timestampBeforeMaxMs: Infinity,
-  timestampAfterMaxMs: Infinity,
-  keyRequired: false,
-};
 
 const call = { peer: "127.0.0.1:53124", traceparent: undefined, header: () => undefined };
 
@@ -73,18 +64,7 @@ function publisher(tracing: Tracing | undefined): (count: number) => Promise<voi
     },
   };
   const metrics = createMetrics();
-  const pipeline = new Pipeline(
-    {
-      topics: { topic: () => info, lookup: async () => info },
-      replicated: sink,
-      persisted: sink,
-      metrics,
-      clock: systemClock,
-      random: Math.random,
-      tracing,
-    },
-    { bytesMax: 256 << 20, timeoutMs: 30_000, recordBatchBytesMax: 256 << 10, lingerMs: 5, eventsMax: 10_000 },
-  );
+  const pipeline = benchPipeline(sink, metrics, tracing);
   const responder = {
     trace: (receivedAtMs: number) => tracing?.request("/sluice.v1.EventIngest/Publish", call, receivedAtMs),
     answered: ({ trace, stored, failures }: AnsweredBatch) =>
