@@ -1,6 +1,7 @@
 // The parts of a frame that are about the service as a whole: throughput, stages, queue, spool, incidents.
 
-import type { LiveSnapshot, ServiceSeries, Values } from "../../admin/live/model.ts";
+import type { LiveSnapshot, ServiceSeries } from "../../admin/live/model.ts";
+import { last } from "../../admin/live/view/numbers.ts";
 import { quantityOf, type Unit } from "../../admin/pages/units.ts";
 import { formatAge, formatCount, plural, printable } from "../table.ts";
 import { columns, type Line, type Span, span } from "./line.ts";
@@ -10,8 +11,6 @@ import { bar, sparkline } from "./sparkline.ts";
 export const SPARK_SECONDS = 300;
 const UNKNOWN = "-";
 const INCIDENTS_SHOWN = 5;
-
-export const latest = (values: Values | undefined): number | null => values?.at(-1) ?? null;
 
 export function quantity(value: number | null, unit: Unit): string {
   return value === null ? UNKNOWN : quantityOf(value, unit);
@@ -23,7 +22,7 @@ function series(
   width: number,
   rows: readonly (readonly [name: string, key: ServiceSeries, unit: Unit])[],
 ): Line[] {
-  const values = rows.map(([, key, unit]) => quantity(latest(service[key]), unit));
+  const values = rows.map(([, key, unit]) => quantity(last(service[key]), unit));
   const nameWidth = 16;
   const valueWidth = Math.max(12, ...values.map((text) => text.length));
   const spark = width - nameWidth - valueWidth - 2;
@@ -68,8 +67,8 @@ function gauge(taken: number | null, limit: number | null): Span[] {
 }
 
 export function queueLines({ history: { service: now }, service: { admittedBytesLimit } }: LiveSnapshot): Line[] {
-  const admitted = latest(now.admittedBytes);
-  const waiting = latest(now.admissionWaiting);
+  const admitted = last(now.admittedBytes);
+  const waiting = last(now.admissionWaiting);
   return [
     [
       span("admitted        ", "name"),
@@ -77,19 +76,17 @@ export function queueLines({ history: { service: now }, service: { admittedBytes
       ...gauge(admitted, admittedBytesLimit),
       span("   batches waiting "),
       span(quantity(waiting, "count"), waiting === null || waiting === 0 ? "plain" : "bad"),
-      span(`   events in flight ${quantity(latest(now.eventsInFlight), "count")}`),
+      span(`   events in flight ${quantity(last(now.eventsInFlight), "count")}`),
     ],
     [
       span("to Kafka        ", "name"),
       span(
-        `queued ${quantity(latest(now.kafkaQueuedBytes), "bytes")}   requests in flight ${quantity(latest(now.kafkaInFlight), "count")}   retries ${quantity(latest(now.kafkaRetriesPerSecond), "per second")}`,
+        `queued ${quantity(last(now.kafkaQueuedBytes), "bytes")}   requests in flight ${quantity(last(now.kafkaInFlight), "count")}   retries ${quantity(last(now.kafkaRetriesPerSecond), "per second")}`,
       ),
     ],
     [
       span("clients         ", "name"),
-      span(
-        `connections ${quantity(latest(now.connections), "count")}   streams ${quantity(latest(now.streams), "count")}`,
-      ),
+      span(`connections ${quantity(last(now.connections), "count")}   streams ${quantity(last(now.streams), "count")}`),
     ],
   ];
 }
@@ -99,16 +96,16 @@ export function spoolLines({
   service: { spoolBytesLimit },
   ledgerSum,
 }: LiveSnapshot): Line[] {
-  const bytes = latest(now.spoolBytes);
-  const seconds = latest(now.spoolAgeSeconds);
-  const mismatches = latest(now.ledgerMismatches) ?? 0;
+  const bytes = last(now.spoolBytes);
+  const seconds = last(now.spoolAgeSeconds);
+  const mismatches = last(now.ledgerMismatches) ?? 0;
   const agrees = ledgerSum.agrees && mismatches === 0;
   return [
     [
       span("spool           ", "name"),
       span(quantity(bytes, "bytes")),
       ...gauge(bytes, spoolBytesLimit),
-      span(`   events ${quantity(latest(now.spooledEvents), "count")}`),
+      span(`   events ${quantity(last(now.spooledEvents), "count")}`),
       span(seconds === null || seconds === 0 ? "" : `, the oldest ${formatAge(seconds)} old`),
     ],
     [

@@ -1,10 +1,10 @@
 // The parts of a frame that compare: brokers, processes and callers, a row each.
 
 import type { LiveSnapshot } from "../../admin/live/model.ts";
-import { isUneven } from "../../admin/live/view/numbers.ts";
+import { isUneven, last } from "../../admin/live/view/numbers.ts";
 import { formatAge, printable } from "../table.ts";
 import { type Cell, columns, type Line, span } from "./line.ts";
-import { latest, quantity, SPARK_SECONDS } from "./numbers.ts";
+import { quantity, SPARK_SECONDS } from "./numbers.ts";
 import { bar, sparkline } from "./sparkline.ts";
 
 const BROKERS_SHOWN = 8;
@@ -27,19 +27,19 @@ export function brokerLines(snapshot: LiveSnapshot, width: number): Line[] {
   const isWide = width >= WIDE;
   const rows = shown.map(({ name, connections, partitions }): Cell[] => {
     const of = history.brokers[name];
-    const errors = latest(of?.errorsPerSecond);
-    const inFlight = latest(of?.inFlight);
+    const errors = last(of?.errorsPerSecond);
+    const inFlight = last(of?.inFlight);
     return [
       span(printable(name), snapshot.bottleneck.broker === name ? "bad" : "plain"),
-      quantity(latest(of?.requestsPerSecond), "per second"),
-      quantity(latest(of?.requestP50), "seconds"),
-      quantity(latest(of?.requestP99), "seconds"),
+      quantity(last(of?.requestsPerSecond), "per second"),
+      quantity(last(of?.requestP50), "seconds"),
+      quantity(last(of?.requestP99), "seconds"),
       quantity(inFlight, "count"),
-      quantity(latest(of?.queuedBytes), "bytes"),
+      quantity(last(of?.queuedBytes), "bytes"),
       span(quantity(errors, "per second"), errors === null || errors === 0 ? "plain" : "bad"),
       ...(isWide
         ? [
-            `${quantity(latest(of?.sentBytesPerSecond), "bytes")}/s`,
+            `${quantity(last(of?.sentBytesPerSecond), "bytes")}/s`,
             `${connections}`,
             `${partitions}`,
             of === undefined ? "" : sparkline(history.t, of.requestP99, 20, SPARK_SECONDS),
@@ -57,29 +57,29 @@ export function brokerLines(snapshot: LiveSnapshot, width: number): Line[] {
 
 export function workerLines(snapshot: LiveSnapshot, width: number): Line[] {
   const { processes, history, service } = snapshot;
-  const events = latest(history.service.eventsPerSecond) ?? 0;
+  const events = last(history.service.eventsPerSecond) ?? 0;
   const shown = processes.slice(0, WORKERS_SHOWN);
   const isWide = width >= WIDE;
   const rows = shown.map(({ name, up, pid }): Cell[] => {
     const of = history.processes[name];
     const isWorker = name !== "supervisor";
-    const load = latest(of?.load);
+    const load = last(of?.load);
     const share = load === null ? null : load / Math.max(1, service.workers);
     const suspected = snapshot.bottleneck.worker === name;
     return [
       span(isWorker ? `worker ${name}` : name, !up || suspected ? "bad" : "plain"),
       up ? span("up", "good") : span("DOWN", "bad"),
-      quantity(latest(of?.cpu), "share"),
-      quantity(latest(of?.eventLoopDelayMax), "seconds"),
-      quantity(latest(of?.rssBytes), "bytes"),
-      isWorker ? quantity(latest(of?.eventsPerSecond), "per second") : "",
+      quantity(last(of?.cpu), "share"),
+      quantity(last(of?.eventLoopDelayMax), "seconds"),
+      quantity(last(of?.rssBytes), "bytes"),
+      isWorker ? quantity(last(of?.eventsPerSecond), "per second") : "",
       ...(isWide
         ? [
             pid === null ? "-" : `${pid}`,
-            quantity(latest(of?.heapBytes), "bytes"),
-            isWorker ? quantity(latest(of?.acknowledgedP99), "seconds") : "",
-            isWorker ? quantity(latest(of?.connections), "count") : "",
-            isWorker ? quantity(latest(of?.streams), "count") : "",
+            quantity(last(of?.heapBytes), "bytes"),
+            isWorker ? quantity(last(of?.acknowledgedP99), "seconds") : "",
+            isWorker ? quantity(last(of?.connections), "count") : "",
+            isWorker ? quantity(last(of?.streams), "count") : "",
           ]
         : []),
       isWorker && share !== null

@@ -2,19 +2,20 @@
 
 import type { LiveSnapshot } from "../../admin/live/model.ts";
 import { printable } from "../table.ts";
-import { latest, quantity } from "./numbers.ts";
+import { last } from "../../admin/live/view/numbers.ts";
+import { quantity } from "./numbers.ts";
 
 export function plainLine({ atMs, service, bottleneck, history: { service: now } }: LiveSnapshot): string {
   return [
     `${new Date(atMs).toISOString().slice(0, 19)}Z`,
     `${service.ready ? "ready" : "NOT-READY"} ${service.workersUp}/${service.workers}`,
-    `${quantity(latest(now.eventsPerSecond), "per second")} events`,
-    `${quantity(latest(now.errorsPerSecond), "per second")} errors`,
-    `p50 ${quantity(latest(now.acknowledgeP50), "seconds")}`,
-    `p99 ${quantity(latest(now.acknowledgeP99), "seconds")}`,
-    `${quantity(latest(now.eventsInFlight), "count")} in flight`,
-    `${quantity(latest(now.kafkaQueuedBytes), "bytes")} queued`,
-    `${quantity(latest(now.spoolBytes), "bytes")} spooled`,
+    `${quantity(last(now.eventsPerSecond), "per second")} events`,
+    `${quantity(last(now.errorsPerSecond), "per second")} errors`,
+    `p50 ${quantity(last(now.acknowledgeP50), "seconds")}`,
+    `p99 ${quantity(last(now.acknowledgeP99), "seconds")}`,
+    `${quantity(last(now.eventsInFlight), "count")} in flight`,
+    `${quantity(last(now.kafkaQueuedBytes), "bytes")} queued`,
+    `${quantity(last(now.spoolBytes), "bytes")} spooled`,
     printable(bottleneck.sentence),
   ].join("  ");
 }
