@@ -9,6 +9,7 @@
 import type { HistoryValues } from "./history.ts";
 import { TIME_BUCKETS } from "./histograms.ts";
 import type { MetricSnapshot } from "./instruments.ts";
+import { grownSince, quantile, QUANTILE_WINDOW_MS } from "./quantile.ts";
 
 /** The series of a metric of the process that lives now; undefined if it has none. */
 export type MetricSource = (name: string) => MetricSnapshot | undefined;
@@ -54,10 +55,6 @@ const COUNTERS = [
 type CounterName = (typeof COUNTERS)[number];
 
 const QUANTILE = 0.99;
-/** Whoever is slow answers in bursts: the seconds between them have no answers, or only the fast ones. */
-const QUANTILE_OVER_MS = 5_000;
-/** Seconds end a little early or late. */
-const TOLERANCE_MS = 500;
 const isOk = (labels: readonly string[]) => labels[0] === "OK";
 const isLongest = (labels: readonly string[]) => labels[0] === "100";
 
@@ -159,15 +156,11 @@ export class HistoryReader {
     if (metric === undefined) return Number.NaN;
     const counts = acknowledgedCounts(metric);
     // What seems to come later was before the clock was set back, whoever knows how long.
-    const isOver = (beforeMs: number) => beforeMs > atMs || atMs - beforeMs > QUANTILE_OVER_MS + TOLERANCE_MS;
+    const isOver = (beforeMs: number) => beforeMs > atMs || atMs - beforeMs > QUANTILE_WINDOW_MS;
     while (this.#buckets.length > 1 && isOver(this.#buckets[0]!.atMs)) this.#buckets.shift();
     const before = this.#buckets[0]?.counts;
     this.#buckets.push({ atMs, counts });
-    return quantile(
-      QUANTILE,
-      // What a topic that is gone has counted is missing now.
-      counts.map((count, i) => Math.max(0, count - (before?.[i] ?? 0))),
-    );
+    return quantile(QUANTILE, grownSince(before, counts));
   }
 }
 
@@ -184,23 +177,4 @@ function acknowledgedCounts({ series }: MetricSnapshot): number[] {
 
 function share(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
-}
-
-/**
- * A quantile of durations that were counted in the buckets of TIME_BUCKETS, in seconds: interpolated within its bucket, as
- * Prometheus' histogram_quantile does. What is beyond the last bound is told as that. NaN of nothing.
- */
-export function quantile(q: number, counts: readonly number[]): number {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total === 0) return Number.NaN;
-  let rank = q * total;
-  for (const [i, bound] of TIME_BUCKETS.entries()) {
-    const count = counts[i]!;
-    if (count > 0 && rank <= count) {
-      const below = i === 0 ? 0 : TIME_BUCKETS[i - 1]!;
-      return below + ((bound - below) * rank) / count;
-    }
-    rank -= count;
-  }
-  return TIME_BUCKETS.at(-1)!;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { HistoryReader, quantile } from "../../src/telemetry/history-reader.ts";
+import { HistoryReader } from "../../src/telemetry/history-reader.ts";
+import { quantile } from "../../src/telemetry/quantile.ts";
 import type { MetricSnapshot } from "../../src/telemetry/instruments.ts";
 import { TIME_BUCKETS, TimeHistogram } from "../../src/telemetry/histograms.ts";
 

@@ -6,9 +6,9 @@
 
 import type { MeasuredBroker } from "../../admin/live/bottleneck.ts";
 import { type BrokerSeries, type Stage, STAGES } from "../../admin/live/model.ts";
-import { quantile } from "../../telemetry/history-reader.ts";
 import { TIME_BUCKETS } from "../../telemetry/histograms.ts";
 import type { MetricSnapshot } from "../../telemetry/instruments.ts";
+import { grownSince, quantile, QUANTILE_WINDOW_MS } from "../../telemetry/quantile.ts";
 import type { BrokerValues, ServiceValues } from "./seconds.ts";
 
 /** What is asked of a slot's metrics. */
@@ -47,9 +47,6 @@ export interface Elsewhere {
   readonly queuedBytes: ReadonlyMap<string, number>;
 }
 
-const WINDOW_MS = 5_000;
-/** Seconds end a little early or late. */
-const TOLERANCE_MS = 500;
 const HISTOGRAM_LENGTH = TIME_BUCKETS.length + 2;
 
 /** [...bucket counts, sum] of everything counted so far, by name. */
@@ -63,7 +60,7 @@ interface Reading {
 /** Of a histogram that grew from `before` to `now`. */
 function timesOf(now: readonly number[] | undefined, before: readonly number[] | undefined): StageTimes {
   if (now === undefined) return { mean: Number.NaN, p50: Number.NaN, p99: Number.NaN };
-  const counts = now.slice(0, -1).map((count, i) => Math.max(0, count - (before?.[i] ?? 0)));
+  const counts = grownSince(before, now.slice(0, -1));
   const total = counts.reduce((sum, count) => sum + count, 0);
   const sum = Math.max(0, now.at(-1)! - (before?.at(-1) ?? 0));
   return { mean: total > 0 ? sum / total : Number.NaN, p50: quantile(0.5, counts), p99: quantile(0.99, counts) };
@@ -194,7 +191,7 @@ export class LiveReader {
     this.#histograms("sluice_stage_seconds", ([, stage = ""]) => stage, now);
     this.#histograms("sluice_kafka_request_seconds", (labels) => `broker ${labels[0]}`, now);
     this.#histograms("sluice_spool_sync_seconds", () => "sync", now);
-    const isOver = (reading: Reading) => monotonicMs - reading.monotonicMs > WINDOW_MS + TOLERANCE_MS;
+    const isOver = (reading: Reading) => monotonicMs - reading.monotonicMs > QUANTILE_WINDOW_MS;
     while (this.#readings.length > 1 && isOver(this.#readings[0]!)) this.#readings.shift();
     const before = this.#readings[0]?.histograms;
     this.#readings.push({ monotonicMs, histograms: now });
