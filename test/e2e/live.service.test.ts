@@ -157,12 +157,12 @@ test("a broker that says nothing any more is named, too", LIMIT, async () => {
 test("a byte budget that is too small is admission, whatever it makes wait", LIMIT, async () => {
   // A broker that takes its time, but not so long that it is the cause.
   await using cluster = await FakeCluster.start({ brokers: 1, topics: { clicks: 1 }, store: false });
-  cluster.onProduce = () => ({ delayMs: 50 });
+  cluster.onProduce = () => ({ delayMs: 25 });
   const limits = { ADMITTED_BYTES_MAX: "64KiB", GRPC_MESSAGE_BYTES_MAX: "32KiB", LINGER: "0ms" };
   const env = { KAFKA_BROKERS: cluster.bootstrap, ...limits };
   await using service = await startService({ env });
   const common = { address: service.grpcAddress, topic: "clicks", durability: Durability.REPLICATED } as const;
-  using _load = new SteadyLoad({ ...common, streams: 30, batchesPerSecond: 50 });
+  using _load = new SteadyLoad({ ...common, streams: 120, batchesPerSecond: 50 });
   const { bottleneck } = await untilLive("admit is said", service, ({ bottleneck }) => bottleneck.stage === "admit");
   assert.match(
     bottleneck.sentence,
