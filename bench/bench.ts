@@ -38,7 +38,7 @@ async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
     if (scenarios.length === 0) continue;
     await using broker = await startBroker(name, signal);
     for (const scenario of scenarios) {
-      await broker.freshTopic();
+      await broker.freshTopics(scenario.kind === "load" ? scenario.topics : 1);
       await measure(scenario, { broker: name, bootstrap: broker.bootstrap, options, signal });
     }
   }

@@ -18,7 +18,7 @@ import { startTarget, type TargetName } from "./targets.ts";
 
 /** Requests per second, unless --rate says otherwise: one every 200 µs, which a server has done with before the next comes. */
 const RATE = 5_000;
-const EVENT = { batch: 1, valueBytes: 200 };
+const EVENT = { batch: 1, valueBytes: 200, topics: 1 };
 /** Callers that take turns over the connections, at every point as many. */
 const CALLERS = 1_000;
 /** What may be without an answer over all streams. */

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { Child } from "../scripts/child.ts";
-import { TOPIC } from "./brokers.ts";
+import { topicNames } from "./brokers.ts";
 import { parseLoadResult, type LoadResult } from "./load/result.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Load } from "./scenarios.ts";
@@ -46,22 +46,24 @@ export async function runLoad(
 /** The load client's command line, or that of another load generator. */
 function loadCommand(load: Load, target: Target, options: BenchOptions, durability: number) {
   const { mode, callers, window, batch, valueBytes } = load;
+  const topics = topicNames(load.topics);
   const { warm, seconds, headers, loadgen } = options;
   const connections = load.connections ?? options.connections;
   const rate = load.rate > 0 ? load.rate : options.rate;
   if (loadgen === undefined) {
     // prettier-ignore
     const flags = {
-      addr: target.grpc, pid: target.pid, topic: TOPIC, mode, callers, window, batch, "value-bytes": valueBytes, headers,
+      addr: target.grpc, pid: target.pid, topics: topics.join(","), mode, callers, window, batch, "value-bytes": valueBytes, headers,
       connections, rate, warm, seconds, durability,
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
     return { command: process.execPath, args: [join(ROOT, "bench/load.ts"), ...args] };
   }
+  if (topics.length > 1) throw new Error("--loadgen: another load generator cannot be told several topics; use --only");
   if (durability !== 0) throw new Error("--loadgen: another load generator cannot be told a durability; use --only");
   // prettier-ignore
   const flags = {
-    addr: target.grpc, pid: target.pid, topic: TOPIC, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
+    addr: target.grpc, pid: target.pid, topic: topics[0]!, target: mode === "stream" ? "sluice-stream" : "sluice", c: callers,
     window, batch, size: valueBytes, headers, conns: connections, rate, warm: `${warm}s`, d: `${seconds}s`,
   };
   return { command: loadgen, args: Object.entries(flags).map(([name, value]) => `-${name}=${value}`) };

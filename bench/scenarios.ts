@@ -13,6 +13,8 @@ export interface Load {
   readonly valueBytes: number;
   /** Requests per second; 0: as fast as answers come, or --rate. */
   readonly rate: number;
+  /** How many topics the requests are for, in turns. */
+  readonly topics: number;
   /** Connections of the load client; undefined: --connections. */
   readonly connections?: number;
 }
@@ -52,8 +54,16 @@ export type Scenario = LoadScenario | DurabilityScenario | IdleScenario | ReadyS
 
 const load = (
   name: string,
-  shape: Pick<Load, "mode" | "callers" | "batch" | "valueBytes"> & { window?: number; rate?: number },
-) => ({ kind: "load", name, window: 1, rate: 0, persisted: false, ...shape }) as const satisfies LoadScenario;
+  shape: Pick<Load, "mode" | "callers" | "batch" | "valueBytes"> & {
+    window?: number;
+    rate?: number;
+    topics?: number;
+  },
+) =>
+  ({ kind: "load", name, window: 1, rate: 0, topics: 1, persisted: false, ...shape }) as const satisfies LoadScenario;
+
+/** More than this no load has. */
+export const TOPICS_MAX = 8;
 
 export const SCENARIOS: readonly Scenario[] = [
   load("streams-100", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }),
@@ -61,6 +71,7 @@ export const SCENARIOS: readonly Scenario[] = [
   load("unary-1", { mode: "unary", callers: 200, batch: 1, valueBytes: 200 }),
   load("unary-100-1k", { mode: "unary", callers: 64, batch: 100, valueBytes: 1024 }),
   load("streams-1", { mode: "stream", callers: 16, window: 64, batch: 1, valueBytes: 200 }),
+  load("mixed-10", { mode: "unary", callers: 64, batch: 10, valueBytes: 200, topics: TOPICS_MAX }),
   load("open-2000", { mode: "unary", callers: 200, batch: 1, valueBytes: 200, rate: 2000 }),
   { ...load("persisted", { mode: "stream", callers: 16, window: 8, batch: 100, valueBytes: 200 }), persisted: true },
   {
@@ -88,9 +99,9 @@ export function describe(scenario: Scenario): string {
   if (scenario.kind === "ready") return "from spawn to ready, two workers";
   if (scenario.kind === "curve")
     return "1 event × 200 B a request, at one rate over more and more connections and streams";
-  const { mode, callers, window, batch, valueBytes, rate, persisted } = scenario;
+  const { mode, callers, window, batch, valueBytes, rate, topics, persisted } = scenario;
   const who = mode === "stream" ? `${callers} streams × window ${window}` : `${callers} unary callers`;
-  const what = `${batch} event${batch === 1 ? "" : "s"} × ${valueBytes} B`;
+  const what = `${batch} event${batch === 1 ? "" : "s"} × ${valueBytes} B${topics === 1 ? "" : ` over ${topics} topics`}`;
   if (rate > 0) return `${rate.toLocaleString("en-US")} requests/s of ${who} × ${what}`;
   if (scenario.kind === "durability") return `${who} × ${what}, PERSISTED and REPLICATED in turns`;
   return `${who} × ${what}${persisted ? ", on the spool without brokers" : ""}`;

@@ -35,7 +35,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
 const SHAPE = {
-  topic: "bench",
+  topics: ["bench"],
   batch: Number(values.events),
   valueBytes: Number(values.bytes),
   keys: 100_000,
@@ -84,7 +84,7 @@ function writing(onSealed: (batch: Buffer) => void): Stage {
 /** The pipeline with a producer that stamps the checksum and says "stored" when it is asked to. */
 class StandInProducer implements Responder {
   readonly #info: TopicInfo = {
-    name: SHAPE.topic,
+    name: SHAPE.topics[0]!,
     partitions: 6,
     maxBatchBytes: 1 << 20,
     timestampBeforeMaxMs: Number.POSITIVE_INFINITY,

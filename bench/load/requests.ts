@@ -8,7 +8,8 @@ import { mulberry32 } from "../../scripts/random.ts";
 
 /** What the events of the requests look like. */
 export interface RequestShape {
-  readonly topic: string;
+  /** Whose turn it is, request by request. */
+  readonly topics: readonly string[];
   /** Events of a request. */
   readonly batch: number;
   /** Bytes of an event's value. */
@@ -40,10 +41,11 @@ export function prebuild(shape: RequestShape, seed: number, nowMs: number, count
     ...uintField(1, Math.floor(nowMs / 1000)),
     ...uintField(2, (Math.floor(nowMs) % 1000) * 1_000_000),
   ]);
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: count }, (_, index) => {
+    const topic = shape.topics[index % shape.topics.length]!;
     const parts = [
       uintField(1, SEQUENCE_FIRST),
-      bytesField(2, Buffer.from(shape.topic)),
+      bytesField(2, Buffer.from(topic)),
       shape.durability === 0 ? [] : uintField(3, shape.durability),
     ];
     for (let i = 0; i < shape.batch; i++) {

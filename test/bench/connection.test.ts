@@ -44,7 +44,7 @@ const DEFINITION = {
   },
 };
 
-const SHAPE = { topic: "bench", batch: 50, valueBytes: 1000, keys: 100, headers: 1, durability: 0 };
+const SHAPE = { topics: ["bench"], batch: 50, valueBytes: 1000, keys: 100, headers: 1, durability: 0 };
 
 /** A load of its own, without a rate. */
 function work() {

@@ -11,7 +11,7 @@ import {
 } from "../../bench/load/requests.ts";
 import { Durability, PublishRequestSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
 
-const SHAPE = { topic: "bench", batch: 3, valueBytes: 200, keys: 10, headers: 2, durability: 0 };
+const SHAPE = { topics: ["bench"], batch: 3, valueBytes: 200, keys: 10, headers: 2, durability: 0 };
 const NOW_MS = Date.UTC(2024, 1, 29, 12, 0, 0, 345);
 
 /** The message behind the gRPC prefix, whose length it checks. */
@@ -43,6 +43,14 @@ test("a prebuilt request decodes to the events of its shape", () => {
       assert.equal(event.timestamp?.nanos, 345_000_000);
     }
   }
+});
+
+test("requests are for the topics in turns", () => {
+  const pool = prebuild({ ...SHAPE, topics: ["a", "b", "c"] }, 42, NOW_MS, 5);
+  assert.deepEqual(
+    pool.map((message) => unframe(message).topic),
+    ["a", "b", "c", "a", "b"],
+  );
 });
 
 test("the durability is on the wire when it is asked for", () => {

@@ -19,6 +19,7 @@ test("the scenarios are described by their load", () => {
     "unary-1": "200 unary callers × 1 event × 200 B",
     "unary-100-1k": "64 unary callers × 100 events × 1024 B",
     "streams-1": "16 streams × window 64 × 1 event × 200 B",
+    "mixed-10": "64 unary callers × 10 events × 200 B over 8 topics",
     "open-2000": "2,000 requests/s of 200 unary callers × 1 event × 200 B",
     persisted: "16 streams × window 8 × 100 events × 200 B, on the spool without brokers",
     durability: "16 streams × window 8 × 100 events × 200 B, PERSISTED and REPLICATED in turns",

@@ -39,7 +39,7 @@ test("a request that does not begin with its sequence is not answered with anoth
 });
 
 // Bodies of more than a window, so that the flow control has to work as well.
-const SHAPE = { topic: "bench", batch: 100, valueBytes: 1024, keys: 100, headers: 0, durability: 0 };
+const SHAPE = { topics: ["bench"], batch: 100, valueBytes: 1024, keys: 100, headers: 0, durability: 0 };
 const CONNECTIONS = 8;
 
 async function until(condition: () => boolean): Promise<void> {
