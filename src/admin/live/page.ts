@@ -66,7 +66,7 @@ function tailPanel(tail: boolean): Html {
 }
 
 export function livePage(snapshot: LiveSnapshot): string {
-  const { service, atMs, tail, bottleneck } = snapshot;
+  const { service, atMs, tail } = snapshot;
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -105,7 +105,7 @@ export function livePage(snapshot: LiveSnapshot): string {
         </header>
         <main id="main" tabindex="-1">
           <section aria-label="Now" class="now">
-            <div id="bottleneck" class="bottleneck">${bottleneckBox(bottleneck)}</div>
+            <div id="bottleneck" class="bottleneck">${bottleneckBox(snapshot)}</div>
             <div id="problems">${problemList(snapshot)}</div>
             <dl id="numbers" class="tiles">${numberTiles(snapshot)}</dl>
           </section>

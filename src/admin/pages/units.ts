@@ -29,7 +29,7 @@ function time(seconds: number): string {
 export function quantityOf(value: number, unit: Unit): string {
   switch (unit) {
     case "cores":
-      return `${rounded(value)} cores`;
+      return value === 1 ? "1 core" : `${rounded(value)} cores`;
     case "seconds":
       return time(value);
     case "bytes":

@@ -16,6 +16,7 @@ test("a template's values are text, in elements and in attributes", () => {
 test("numbers are told in the unit that suits them", () => {
   const told = [
     quantityOf(0.934, "cores"),
+    quantityOf(1, "cores"),
     quantityOf(0.0125, "seconds"),
     quantityOf(12.34, "seconds"),
     quantityOf(94 * 1024 ** 2, "bytes"),
@@ -23,7 +24,7 @@ test("numbers are told in the unit that suits them", () => {
     quantityOf(0.25, "share"),
     quantityOf(0, "seconds"),
   ];
-  assert.deepEqual(told, ["0.934 cores", "12.5 ms", "12.3 s", "94 MiB", "12,345/s", "25 %", "0 s"]);
+  assert.deepEqual(told, ["0.934 cores", "1 core", "12.5 ms", "12.3 s", "94 MiB", "12,345/s", "25 %", "0 s"]);
 });
 
 test("the ticks of an axis begin at 0, are few, and reach every value", () => {

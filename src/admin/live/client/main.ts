@@ -16,7 +16,7 @@ import { Tail } from "./tail.ts";
 
 const PARTS: readonly (readonly [id: string, render: (snapshot: LiveSnapshot) => { toString(): string }])[] = [
   ["status", statusBadge],
-  ["bottleneck", ({ bottleneck }) => bottleneckBox(bottleneck)],
+  ["bottleneck", bottleneckBox],
   ["problems", problemList],
   ["numbers", numberTiles],
   ["workers", workerTable],

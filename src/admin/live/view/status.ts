@@ -30,7 +30,11 @@ function detail({ stage, sentence }: Bottleneck): string {
   return rest;
 }
 
-export function bottleneckBox(bottleneck: Bottleneck): Html {
+export function bottleneckBox({ service, bottleneck }: LiveSnapshot): Html {
+  // Where nothing is taken, nothing is held up; saying so would sound as if all were well.
+  if (!service.ready && bottleneck.stage === "none") {
+    return html`<p class="stage-worker"><strong>Not ready</strong> <span>events are not taken now</span></p>`;
+  }
   return html`<p class="stage-${bottleneck.stage}">
       <strong>${TITLES[bottleneck.stage]}</strong> <span>${detail(bottleneck)}</span>
     </p>
