@@ -71,7 +71,7 @@ export class EventIndex {
   /** Does any event name a topic of its own? */
   hasEventTopics = false;
   rows = new Int32Array(256 * rowLength);
-  /** Milliseconds since the epoch, or NO_TIMESTAMP or INVALID_TIMESTAMP. */
+  /** Milliseconds since the epoch, or NO_TIMESTAMP or INVALID_TIMESTAMP, until whoever writes the record sets what it gets. */
   timestamps = new Float64Array(256);
   headers = new Int32Array(64 * HEADER_ROW);
   headerCount = 0;
