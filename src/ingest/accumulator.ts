@@ -6,8 +6,7 @@
 // slow broker can hold back.
 
 import type { Clock } from "../clock.ts";
-import type { EventIndex } from "../wire/publish-request.ts";
-import type { Batch, GivenDurability } from "./batch.ts";
+import type { GivenDurability } from "./batch.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { RecordBatch } from "./record-batch.ts";
 import type { Topic } from "./topics.ts";
@@ -37,19 +36,11 @@ export class Accumulator {
     this.durability = durability;
   }
 
-  /** Writes one record into the open batch. @returns false if it does not fit: seal, then append again. */
-  append(
-    source: Buffer,
-    index: EventIndex,
-    event: number,
-    timestamp: number,
-    batch: Batch,
-    bytesMax: number,
-    pool: BufferPool,
-    clock: Clock,
-  ): boolean {
-    this.open ??= new RecordBatch(this, pool, clock, this.#sizeHint);
-    return this.open.append(source, index, event, timestamp, batch, bytesMax);
+  /** Opens a batch, as none is open. */
+  begin(pool: BufferPool, clock: Clock): RecordBatch {
+    const batch = new RecordBatch(this, pool, clock, this.#sizeHint);
+    this.open = batch;
+    return batch;
   }
 
   /** Records without an outcome, those of the open batch included. */

@@ -74,25 +74,15 @@ export class Accumulators {
     source: Buffer,
     index: EventIndex,
     event: number,
-    timestamp: number,
     batch: Batch,
   ): number {
     const accumulators = topic.accumulators[durability];
     const accumulator = (accumulators[partition + 1] ??= new Accumulator(topic, partition, durability));
-    const { maxBatchBytes } = topic.info;
-    const bytesMax = Math.min(maxBatchBytes, this.#options.recordBatchBytesMax);
-    if (!accumulator.append(source, index, event, timestamp, batch, bytesMax, this.#pool, this.#clock)) {
-      const bytes = RECORD_BATCH_HEADER_BYTES + sizeOfRecord(sizeOfRecordBody(index, event, 0, 0));
-      if (bytes > maxBatchBytes) {
-        accumulator.discardEmpty();
-        return bytes;
-      }
-      // It does not fit into what is left. The open batch goes first; then a record that is too large for any has one to itself.
-      this.#seal(accumulator, "full");
-      const ownMax = Math.max(bytes, bytesMax);
-      const fits = accumulator.append(source, index, event, timestamp, batch, ownMax, this.#pool, this.#clock);
-      assert(fits, "a batch of its own has room for a record");
-      if (bytes > bytesMax) this.#seal(accumulator, "full");
+    const bytesMax = Math.min(topic.info.maxBatchBytes, this.#options.recordBatchBytesMax);
+    const open = accumulator.open ?? accumulator.begin(this.#pool, this.#clock);
+    if (!open.append(source, index, event, batch, bytesMax)) {
+      const bytes = this.#appendToNext(accumulator, source, index, event, batch, bytesMax);
+      if (bytes > 0) return bytes;
     }
     if (!accumulator.touched && accumulator.open !== undefined) {
       accumulator.touched = true;
@@ -102,6 +92,29 @@ export class Accumulators {
         this.#clock.setImmediate(() => this.#pump());
       }
     }
+    return 0;
+  }
+
+  /** As `append`, for a record that does not fit into what is left of the open batch. */
+  #appendToNext(
+    accumulator: Accumulator,
+    source: Buffer,
+    index: EventIndex,
+    event: number,
+    batch: Batch,
+    bytesMax: number,
+  ): number {
+    const bytes = RECORD_BATCH_HEADER_BYTES + sizeOfRecord(sizeOfRecordBody(index, event, 0, 0));
+    if (bytes > accumulator.topic.info.maxBatchBytes) {
+      accumulator.discardEmpty();
+      return bytes;
+    }
+    // The open batch goes first; then a record that is too large for any has one to itself.
+    this.#seal(accumulator, "full");
+    const next = accumulator.open ?? accumulator.begin(this.#pool, this.#clock);
+    const fits = next.append(source, index, event, batch, Math.max(bytes, bytesMax));
+    assert(fits, "a batch of its own has room for a record");
+    if (bytes > bytesMax) this.#seal(accumulator, "full");
     return 0;
   }
 

@@ -9,6 +9,10 @@ import { partitionOfKey } from "../wire/murmur2.ts";
 import { UNASSIGNED_PARTITION } from "./producer.ts";
 import type { Topic } from "./topics.ts";
 
+// Constants of this module become part of its code; see publish-request.ts.
+const column = COLUMN;
+const rowLength = ROW;
+
 /** What one partition gets before the next has its turn. */
 const STICKY_BYTES = 32 << 10;
 
@@ -29,20 +33,20 @@ export function choosePartition(
   event: number,
   random: () => number,
 ): number {
-  const row = event * ROW;
+  const row = event * rowLength;
   const partitions = topic.info.partitions;
-  const named = index.rows[row + COLUMN.partition]!;
+  const named = index.rows[row + column.partition]!;
   if (named !== NO_PARTITION) {
     return named >= 0 && named < (partitions || UNASSIGNED_PARTITIONS_MAX) ? named : OUT_OF_RANGE;
   }
   if (partitions === 0) return UNASSIGNED_PARTITION;
-  const keyLength = index.rows[row + COLUMN.keyLength]!;
-  if (keyLength >= 0) return partitionOfKey(source, index.rows[row + COLUMN.keyStart]!, keyLength, partitions);
+  const keyLength = index.rows[row + column.keyLength]!;
+  if (keyLength >= 0) return partitionOfKey(source, index.rows[row + column.keyStart]!, keyLength, partitions);
   if (topic.stickyBytesLeft <= 0 || topic.stickyPartition >= partitions) {
     topic.stickyPartition = Math.floor(random() * partitions);
     topic.stickyBytesLeft = STICKY_BYTES;
   }
-  topic.stickyBytesLeft -= index.rows[row + COLUMN.valueLength]! + index.rows[row + COLUMN.headerBytes]! + 16;
+  topic.stickyBytesLeft -= index.rows[row + column.valueLength]! + index.rows[row + column.headerBytes]! + 16;
   return topic.stickyPartition;
 }
 

@@ -270,9 +270,9 @@ export class Pipeline {
     const index = this.#index;
     if (topic.error !== undefined) return this.#failEvent(batch, event, topic, topic.error);
     const info = topic.info;
-    let timestamp = index.timestamps[event]!;
+    const timestamp = index.timestamps[event]!;
     if (timestamp === NO_TIMESTAMP) {
-      timestamp = nowMs;
+      index.timestamps[event] = nowMs;
     } else {
       if (timestamp === INVALID_TIMESTAMP) return this.#failEvent(batch, event, topic, TIMESTAMP_ERROR);
       if (nowMs - timestamp > info.timestampBeforeMaxMs || timestamp - nowMs > info.timestampAfterMaxMs) {
@@ -287,7 +287,7 @@ export class Pipeline {
       const error = outOfRange(topic, index.rows[event * ROW + COLUMN.partition]!);
       return this.#failEvent(batch, event, topic, this.#forNow(topic, error));
     }
-    const bytes = this.#accumulators.append(topic, durability, partition, source, index, event, timestamp, batch);
+    const bytes = this.#accumulators.append(topic, durability, partition, source, index, event, batch);
     if (bytes > 0) return this.#failEvent(batch, event, topic, this.#forNow(topic, tooLarge(topic, bytes)));
     batch.remaining++;
   }

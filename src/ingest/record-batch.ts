@@ -32,11 +32,14 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   count = 0;
   /** Records without an outcome; set when the batch is sealed. */
   remaining = 0;
-  /** Whose records these are, in order: runs[i] has runCounts[i] of them. */
+  /** Whose records these are, in order: runs[i] has runCounts[i] of them; the last one's count is there once it is sealed. */
   readonly runs: Batch[] = [];
   readonly runCounts: number[] = [];
-  /** For each record, the index of its event in the client's batch. */
-  eventIndexes = new Int32Array(16);
+  /** For each record, the index of its event in the client's batch. No typed array: a large one lies outside of the heap. */
+  readonly eventIndexes: number[] = [];
+  /** Where the last run begins. */
+  #runStart = 0;
+  #lastOrigin: Batch | undefined;
   readonly #pool: BufferPool;
   #buffer: Buffer;
   #length = RECORD_BATCH_HEADER_BYTES;
@@ -87,10 +90,11 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   /**
    * Writes one record, unless the batch would grow beyond `bytesMax`.
    *
-   * @param timestamp in milliseconds since the epoch, not negative.
+   * @param index in which the event has a timestamp.
    * @returns whether it is in.
    */
-  append(source: Buffer, index: EventIndex, event: number, timestamp: number, batch: Batch, bytesMax: number): boolean {
+  append(source: Buffer, index: EventIndex, event: number, batch: Batch, bytesMax: number): boolean {
+    const timestamp = index.timestamps[event]!;
     const delta = this.count === 0 ? 0 : timestamp - this.#baseTimestamp;
     const bodyBytes = sizeOfRecordBody(index, event, delta, this.count);
     const end = this.#length + sizeOfRecord(bodyBytes);
@@ -104,24 +108,14 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
     }
     writeRecord(this.#buffer, this.#length, source, index, event, bodyBytes, delta, this.count);
     this.#length = end;
-    if (this.count === this.eventIndexes.length) {
-      const grown = new Int32Array(this.count * 4);
-      grown.set(this.eventIndexes);
-      this.eventIndexes = grown;
-    }
-    this.eventIndexes[this.count++] = event;
-    const last = this.runs.length - 1;
-    if (last >= 0 && this.runs[last] === batch) {
-      this.runCounts[last]! += 1;
-    } else {
-      this.runs.push(batch);
-      this.runCounts.push(1);
-      if (batch.trace !== undefined) this.span ??= batch.trace.span;
-    }
+    if (batch !== this.#lastOrigin) this.#beginRun(batch);
+    this.eventIndexes.push(event);
+    this.count++;
     return true;
   }
 
   seal(): void {
+    this.#endRun();
     writeBatchHeader(this.#buffer, this.#length, this.count, this.#baseTimestamp, this.#maxTimestamp);
     this.remaining = this.count;
   }
@@ -144,6 +138,18 @@ export class RecordBatch implements SealedBatch, Linked<RecordBatch> {
   release(): void {
     this.#pool.give(this.#buffer);
     this.#bytes = undefined;
+  }
+
+  #beginRun(batch: Batch): void {
+    this.#endRun();
+    this.#lastOrigin = batch;
+    this.runs.push(batch);
+    if (batch.trace !== undefined) this.span ??= batch.trace.span;
+  }
+
+  #endRun(): void {
+    if (this.count > this.#runStart) this.runCounts.push(this.count - this.#runStart);
+    this.#runStart = this.count;
   }
 
   #grow(bytes: number): void {

@@ -18,8 +18,10 @@
 import { isUtf8 } from "node:buffer";
 import { Code, IngestError } from "../errors.ts";
 
-/** Columns of `EventIndex.rows`. Lengths are in bytes; -1 is an absent key, value or topic. */
-export const COLUMN = {
+// An exported name is loaded and checked at each use, in its own module, too; a constant of the module becomes part of the
+// code. So the columns have a name in this module, and one in each that reads them for every event.
+
+const column = {
   keyStart: 0,
   keyLength: 1,
   valueStart: 2,
@@ -33,7 +35,11 @@ export const COLUMN = {
   /** Bytes of the headers as Kafka encodes them, without their count. */
   headerBytes: 9,
 } as const;
-export const ROW = 10;
+const rowLength = 10;
+
+/** Columns of `EventIndex.rows`. Lengths are in bytes; -1 is an absent key, value or topic. */
+export const COLUMN = column;
+export const ROW = rowLength;
 
 /** Columns of `EventIndex.headers`. */
 export const HEADER_COLUMN = { keyStart: 0, keyLength: 1, valueStart: 2, valueLength: 3 } as const;
@@ -64,8 +70,8 @@ export class EventIndex {
   count = 0;
   /** Does any event name a topic of its own? */
   hasEventTopics = false;
-  rows = new Int32Array(256 * ROW);
-  /** Milliseconds since the epoch, or NO_TIMESTAMP or INVALID_TIMESTAMP. */
+  rows = new Int32Array(256 * rowLength);
+  /** Milliseconds since the epoch, or NO_TIMESTAMP or INVALID_TIMESTAMP, until whoever writes the record sets what it gets. */
   timestamps = new Float64Array(256);
   headers = new Int32Array(64 * HEADER_ROW);
   headerCount = 0;
@@ -149,7 +155,7 @@ function parseRequest(index: EventIndex, bytes: Buffer, start: number, end: numb
 
 function parseEvent(index: EventIndex, bytes: Buffer, start: number, end: number): void {
   const event = index.count++;
-  const row = event * ROW;
+  const row = event * rowLength;
   if (row === index.rows.length) index.growEvents();
   const rows = index.rows;
   const headersStart = index.headerCount;
@@ -200,16 +206,16 @@ function parseEvent(index: EventIndex, bytes: Buffer, start: number, end: number
       at = skipUnknown(bytes, at, end, EVENT_FIELDS, `events[${event}].`);
     }
   }
-  rows[row + COLUMN.keyStart] = keyStart;
-  rows[row + COLUMN.keyLength] = keyLength;
-  rows[row + COLUMN.valueStart] = valueStart;
-  rows[row + COLUMN.valueLength] = valueLength;
-  rows[row + COLUMN.topicStart] = topicStart;
-  rows[row + COLUMN.topicLength] = topicLength;
-  rows[row + COLUMN.partition] = partition;
-  rows[row + COLUMN.headersStart] = headersStart;
-  rows[row + COLUMN.headerCount] = index.headerCount - headersStart;
-  rows[row + COLUMN.headerBytes] = headerBytes;
+  rows[row + column.keyStart] = keyStart;
+  rows[row + column.keyLength] = keyLength;
+  rows[row + column.valueStart] = valueStart;
+  rows[row + column.valueLength] = valueLength;
+  rows[row + column.topicStart] = topicStart;
+  rows[row + column.topicLength] = topicLength;
+  rows[row + column.partition] = partition;
+  rows[row + column.headersStart] = headersStart;
+  rows[row + column.headerCount] = index.headerCount - headersStart;
+  rows[row + column.headerBytes] = headerBytes;
   index.timestamps[event] = hasTimestamp ? timestampMs(timestampSeconds, timestampNanos) : NO_TIMESTAMP;
 }
 

@@ -10,6 +10,10 @@
 import { COLUMN, HEADER_COLUMN, HEADER_ROW, ROW, type EventIndex } from "./publish-request.ts";
 import { sizeOfVarint, sizeOfVarint53, writeVarint, writeVarint53, zigzag53 } from "./varint.ts";
 
+// Constants of this module become part of its code; see publish-request.ts.
+const column = COLUMN;
+const rowLength = ROW;
+
 /** Below this, a loop copies faster than a call into the runtime. */
 const SHORT_COPY_BYTES = 24;
 
@@ -29,17 +33,17 @@ export function sizeOfRecordBody(
   offsetDelta: number,
 ): number {
   const rows = index.rows;
-  const row = event * ROW;
-  const keyLength = rows[row + COLUMN.keyLength]!;
-  const valueLength = rows[row + COLUMN.valueLength]!;
+  const row = event * rowLength;
+  const keyLength = rows[row + column.keyLength]!;
+  const valueLength = rows[row + column.valueLength]!;
   return (
     1 +
     sizeOfVarint53(zigzag53(timestampDelta)) +
     sizeOfVarint(offsetDelta << 1) +
     (keyLength < 0 ? 1 : sizeOfVarint(keyLength << 1) + keyLength) +
     (valueLength < 0 ? 1 : sizeOfVarint(valueLength << 1) + valueLength) +
-    sizeOfVarint(rows[row + COLUMN.headerCount]! << 1) +
-    rows[row + COLUMN.headerBytes]!
+    sizeOfVarint(rows[row + column.headerCount]! << 1) +
+    rows[row + column.headerBytes]!
   );
 }
 
@@ -60,18 +64,18 @@ export function writeRecord(
   offsetDelta: number,
 ): number {
   const rows = index.rows;
-  const row = event * ROW;
+  const row = event * rowLength;
   let at = writeVarint(out, position, bodyBytes << 1);
   out[at++] = 0;
   at = writeVarint53(out, at, zigzag53(timestampDelta));
   at = writeVarint(out, at, offsetDelta << 1);
-  at = writeNullable(out, at, source, rows[row + COLUMN.keyStart]!, rows[row + COLUMN.keyLength]!);
-  at = writeNullable(out, at, source, rows[row + COLUMN.valueStart]!, rows[row + COLUMN.valueLength]!);
-  const headerCount = rows[row + COLUMN.headerCount]!;
+  at = writeNullable(out, at, source, rows[row + column.keyStart]!, rows[row + column.keyLength]!);
+  at = writeNullable(out, at, source, rows[row + column.valueStart]!, rows[row + column.valueLength]!);
+  const headerCount = rows[row + column.headerCount]!;
   at = writeVarint(out, at, headerCount << 1);
   if (headerCount > 0) {
     const headers = index.headers;
-    const start = rows[row + COLUMN.headersStart]!;
+    const start = rows[row + column.headersStart]!;
     const own = start < 0 ? headerCount - index.addedCount : headerCount;
     let header = (start < 0 ? ~start : start) * HEADER_ROW;
     for (let i = 0; i < own; i++, header += HEADER_ROW) {

@@ -44,6 +44,11 @@ export class MessageBuffers {
     return this.#keptBytes;
   }
 
+  /** Would half of the budget be free beside a buffer of at least this size? */
+  leavesHalf(bytes: number): boolean {
+    return this.#usedBytes + 2 ** exponentOf(bytes) <= this.#options.bytesMax / 2;
+  }
+
   /**
    * A buffer of at least this size, whose content is anything. Undefined: there is no room in the budget.
    *

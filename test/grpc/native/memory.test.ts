@@ -12,9 +12,9 @@ import { BIDI, framed, Harness, prefix } from "./support/harness.ts";
 
 const KIB = 1 << 10;
 
-const begin = (harness: Harness, bytes: number) => {
+const begin = (harness: Harness, bytes: number, announced = 4 << 20) => {
   const call = harness.open(BIDI);
-  call.stream.arrive(prefix(4 << 20));
+  call.stream.arrive(prefix(announced));
   call.stream.arrive(Buffer.alloc(bytes, 1));
   return call;
 };
@@ -70,6 +70,24 @@ test("a thousand half messages cost no more than the documented 32 KiB each", ()
   assert.equal(harness.calls.heldBytes, 1_000 * 32 * KIB);
   for (const { stream } of calls) stream.cancel();
   assert.equal(harness.calls.heldBytes, 0);
+});
+
+test("an announced length of at most 128 KiB is believed until that would take more than half of the budget", () => {
+  const harness = new Harness({ receiveBytesMax: 512 * KIB });
+  const heldBytes = [128, 128, 100].map((announced) => {
+    begin(harness, 1, announced * KIB);
+    return harness.calls.heldBytes;
+  });
+  assert.deepEqual(
+    heldBytes,
+    [128, 256, 288].map((kib) => kib * KIB),
+  );
+});
+
+test("a message beyond 128 KiB is not believed, however much is free", () => {
+  const harness = new Harness();
+  begin(harness, 1, 128 * KIB + 1);
+  assert.equal(harness.calls.heldBytes, 32 * KIB);
 });
 
 test("a message that is not complete in time ends its call, and counts as an attack", () => {
