@@ -182,7 +182,7 @@ export class Connection implements TransportListener, EndOfTurn {
 
   received(buffer: Buffer, length: number): void {
     if (this.#over) return;
-    const nowMs = this.#clock.monotonic();
+    const nowMs = this.#clock.recentMonotonic();
     this.#penalties.nowMs = nowMs;
     this.#lifespan.received(nowMs);
     this.#observer.bytes("received", length);

@@ -56,7 +56,7 @@ export class Session {
   /** A PublishRequest, `buffer[start, end)`, lent for the call. */
   publish(buffer: Buffer, start = 0, end: number = buffer.length): void {
     this.#receivedBytes.inc(end - start);
-    const receivedAtMs = this.#clock.monotonic();
+    const receivedAtMs = this.#clock.recentMonotonic();
     if (this.#line.length > 0) {
       this.#line.push({ bytes: copyOf(buffer, start, end), receivedAtMs });
       return;
