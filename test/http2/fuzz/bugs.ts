@@ -102,8 +102,8 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
   "overtake-the-held": bug(
     MESSAGES,
     "what comes while a call is paused overtakes what it holds",
-    "return this.#stopped || this.#held !== undefined || this.#inflated !== undefined;",
-    "return this.#stopped;",
+    "return this.#isStopped() || this.#held !== undefined || this.#inflated !== undefined;",
+    "return this.#isStopped();",
   ),
   "mix-streams": bug(
     BODIES,
