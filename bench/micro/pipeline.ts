@@ -3,6 +3,7 @@
 import { systemClock } from "../../src/clock.ts";
 import { type BatchSink, Pipeline } from "../../src/ingest/pipeline.ts";
 import type { TopicInfo } from "../../src/ingest/producer.ts";
+import { type Attribution, noAttribution } from "../../src/telemetry/attribution.ts";
 import type { Metrics } from "../../src/telemetry/metrics.ts";
 import type { Tracing } from "../../src/telemetry/tracing.ts";
 
@@ -16,7 +17,12 @@ const info: TopicInfo = {
 };
 
 /** @param sink of both durabilities. */
-export function benchPipeline(sink: BatchSink, metrics: Metrics, tracing?: Tracing): Pipeline {
+export function benchPipeline(
+  sink: BatchSink,
+  metrics: Metrics,
+  tracing?: Tracing,
+  attribution: Attribution = noAttribution,
+): Pipeline {
   return new Pipeline(
     {
       topics: { topic: () => info, lookup: async () => info },
@@ -25,6 +31,7 @@ export function benchPipeline(sink: BatchSink, metrics: Metrics, tracing?: Traci
       metrics,
       clock: systemClock,
       random: Math.random,
+      attribution,
       tracing,
     },
     { bytesMax: 256 << 20, timeoutMs: 30_000, recordBatchBytesMax: 256 << 10, lingerMs: 5, eventsMax: 10_000 },

@@ -126,7 +126,7 @@ export class Connection implements TransportListener, EndOfTurn {
 
   /** Takes no more streams, lets those that are open end, and closes. */
   goAway(reason: "drain" | "idle" | "age"): void {
-    if (this.#goingAway.announced || this.#over) return;
+    if (this.#goingAway.announced || this.#isOver()) return;
     if (this.#phase === "preface") {
       this.#goingAway.reason = reason;
       this.#close();
@@ -181,8 +181,8 @@ export class Connection implements TransportListener, EndOfTurn {
   // What the transport tells.
 
   received(buffer: Buffer, length: number): void {
-    if (this.#over) return;
-    const nowMs = this.#clock.monotonic();
+    if (this.#isOver()) return;
+    const nowMs = this.#clock.recentMonotonic();
     this.#penalties.nowMs = nowMs;
     this.#lifespan.received(nowMs);
     this.#observer.bytes("received", length);
@@ -270,7 +270,7 @@ export class Connection implements TransportListener, EndOfTurn {
 
   // The end.
 
-  get #over(): boolean {
+  #isOver(): boolean {
     return this.#phase === "closing" || this.#phase === "closed";
   }
 
@@ -285,7 +285,7 @@ export class Connection implements TransportListener, EndOfTurn {
   }
 
   #fail(error: ConnectionError, reason: CloseReason): void {
-    if (this.#over) return;
+    if (this.#isOver()) return;
     this.#goingAway.reason = reason;
     if (error.attack !== undefined) this.#observer.attack(error.attack, this.#transport.peer, error.message);
     this.#goingAway.say(this.#streams.lastId, error.code, error.message);
@@ -294,7 +294,7 @@ export class Connection implements TransportListener, EndOfTurn {
 
   /** Nothing is read any more; what is laid down still goes out, then FIN. */
   #close(): void {
-    if (this.#over) return;
+    if (this.#isOver()) return;
     this.#phase = "closing";
     this.#closingAtMs = this.#clock.monotonic();
     this.#frames.stop();

@@ -59,6 +59,13 @@ export class FrameReader {
   /** Reads `buffer[at, length)`. @throws ConnectionError, after which it is not to be used. */
   read(buffer: Buffer, at: number, length: number): void {
     while (at < length && !this.#stopped) {
+      if (this.#headBytes === 0 && length - at >= HEAD_BYTES) {
+        const end = this.#whole(buffer, at, length);
+        if (end >= 0) {
+          at = end;
+          continue;
+        }
+      }
       if (this.#headBytes < HEAD_BYTES) {
         if (this.#headBytes === 0 && length - at >= HEAD_BYTES) {
           this.#begin(buffer, at);
@@ -76,6 +83,32 @@ export class FrameReader {
       else this.#payload(buffer, at, end);
       at = end;
     }
+  }
+
+  /**
+   * Passes on the frame at `at`, if all of it is there, as nearly always, and nothing is special: nothing has to be remembered
+   * of it.
+   * @returns where it ends; -1: it was not passed on.
+   */
+  #whole(buffer: Buffer, at: number, length: number): number {
+    const start = at + HEAD_BYTES;
+    const end = start + ((buffer[at]! << 16) | (buffer[at + 1]! << 8) | buffer[at + 2]!);
+    const type = buffer[at + 3]!;
+    const flags = buffer[at + 4]!;
+    if (end > length || end - start > FRAME_BYTES_MAX) return -1;
+    if (type === FrameType.DATA && (flags & Flag.PADDED) !== 0) return -1;
+    const sink = this.#sink;
+    const id = readUint31(buffer, at + 5);
+    this.frames++;
+    sink.begin(type, flags, id, end - start);
+    if (this.#stopped) return end;
+    if (type !== FrameType.DATA) {
+      sink.frame(type, flags, id, buffer, start, end);
+      return end;
+    }
+    if (end > start) sink.body(buffer, start, end);
+    if (!this.#stopped) sink.bodyEnd(flags, 0);
+    return end;
   }
 
   #begin(head: Buffer, at: number): void {

@@ -11,15 +11,21 @@ import { PAGE_BYTES, type PagePool } from "./page-pool.ts";
 import type { Transport } from "./transport.ts";
 
 /** Copying fewer bytes by hand is cheaper than the call. */
-const SHORT_BYTES = 32;
+const SHORT_BYTES = 12;
+
+/** What is laid into a page. */
+interface Piece {
+  readonly page: Buffer;
+  readonly bytes: Uint8Array;
+}
 
 export class Output {
   readonly #transport: Transport;
   readonly #pages: PagePool;
   /** Pages that are full, oldest first. */
-  #full: Uint8Array[] = [];
+  #full: Piece[] = [];
   /** Pages that the transport has; it is busy until it has let go of them. */
-  #sending: Uint8Array[] = [];
+  #sending: Piece[] = [];
   #page: Buffer | undefined;
   #at = 0;
   /** Bytes in full pages and in those that the transport has. */
@@ -94,24 +100,25 @@ export class Output {
     if (this.busy || this.unsentBytes === 0) return;
     if (this.#page !== undefined) this.#close();
     this.sentBytes += this.#behind;
-    this.#sending = this.#full;
-    this.#full = [];
-    const sending = this.#sending;
-    const done = sending.length === 1 ? this.#transport.write(sending[0]!) : this.#transport.writeAll(sending);
+    const sending = this.#full;
+    this.#full = this.#sending;
+    this.#sending = sending;
+    const done =
+      sending.length === 1
+        ? this.#transport.write(sending[0]!.bytes)
+        : this.#transport.writeAll(sending.map(({ bytes }) => bytes));
     if (done) this.drained();
   }
 
   /** The transport has let go of what it was given. */
   drained(): void {
-    for (const piece of this.#sending) this.#release(piece);
-    this.#sending = [];
+    this.#releaseAll(this.#sending);
   }
 
   /** Gives every page back: the transport is gone. */
   dispose(): void {
     if (this.#page !== undefined) this.#close();
-    for (const piece of this.#full) this.#release(piece);
-    this.#full = [];
+    this.#releaseAll(this.#full);
     this.drained();
   }
 
@@ -127,15 +134,19 @@ export class Output {
   }
 
   #close(): void {
-    this.#full.push(this.#page!.subarray(0, this.#at));
+    const page = this.#page!;
+    this.#full.push({ page, bytes: page.subarray(0, this.#at) });
     this.#behind += this.#at;
     this.#page = undefined;
     this.#at = 0;
   }
 
-  #release(piece: Uint8Array): void {
-    this.#behind -= piece.length;
-    this.#pages.give(Buffer.from(piece.buffer as ArrayBuffer));
+  /** Leaves the array empty, with its memory: there are pieces again in the next turn. */
+  #releaseAll(pieces: Piece[]): void {
+    for (let piece = pieces.pop(); piece !== undefined; piece = pieces.pop()) {
+      this.#behind -= piece.bytes.length;
+      this.#pages.give(piece.page);
+    }
   }
 }
 

@@ -141,7 +141,7 @@ export class Requests implements StreamHost {
     this.#streams.open.delete(stream.id);
     if (resetByUs) this.#streams.remember(stream.id, "reset by us");
     this.sender.forget(stream);
-    this.#observer.streamClosed(this.#clock.monotonic() - stream.openedAtMs);
+    this.#observer.streamClosed(this.#clock.recentMonotonic() - stream.openedAtMs);
     this.#goingAway.closeIfDone();
   }
 }

@@ -19,6 +19,8 @@ export class SendQueue {
 
   /** The stream is closed; what it had is dropped. */
   remove(stream: Stream): void {
+    // As nearly always: then it is not in here.
+    if (stream.unsentBytes === 0) return;
     this.unsentBytes -= stream.unsentBytes;
     this.#ready.delete(stream);
   }

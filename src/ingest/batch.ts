@@ -56,6 +56,8 @@ export class Batch implements PublishAnswer {
   #lastPlacement: RunPlacement | undefined;
   /** True once the responder has been told. */
   settled = false;
+  /** The one that came after it in its session. */
+  next: Batch | undefined;
 
   constructor(responder: Responder, receivedAtMs: number, admittedBytes: number) {
     this.responder = responder;

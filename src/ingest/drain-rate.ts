@@ -46,7 +46,7 @@ export class DrainRate {
 
   /** Bytes came to the backlog. */
   added(bytes: number): void {
-    if (!this.#isLarge && this.#backlogBytes + bytes >= this.#largeBytes) {
+    if (!this.#isLarge() && this.#backlogBytes + bytes >= this.#largeBytes) {
       this.#movedMs = this.#clock.monotonic();
       this.#advance(this.#movedMs);
     }
@@ -55,7 +55,7 @@ export class DrainRate {
 
   /** Bytes went from it. @param nowMs on the monotonic clock. */
   drained(bytes: number, nowMs = this.#clock.monotonic()): void {
-    if (this.#isLarge) {
+    if (this.#isLarge()) {
       this.#advance(nowMs);
       this.#bytes[bucketOf(nowMs)]! += bytes;
       this.#movedMs = nowMs;
@@ -68,14 +68,14 @@ export class DrainRate {
     const nowMs = this.#clock.monotonic();
     this.#advance(nowMs);
     const bytes = sum(this.#bytes);
-    const stillMs = this.#isLarge ? nowMs - this.#movedMs : 0;
+    const stillMs = this.#isLarge() ? nowMs - this.#movedMs : 0;
     const estimateMs = bytes > 0 ? (bytesToGo * sum(this.#busyMs)) / bytes : 0;
     const delayMs = Math.max(DELAY_MIN_MS / (1 - JITTER), stillMs, estimateMs);
     const jitter = 1 - JITTER + 2 * JITTER * this.#random();
     return Math.round(Math.min(DELAY_MAX_MS / (1 + JITTER), delayMs) * jitter);
   }
 
-  get #isLarge(): boolean {
+  #isLarge(): boolean {
     return this.#backlogBytes >= this.#largeBytes;
   }
 
@@ -85,7 +85,7 @@ export class DrainRate {
     this.#untilMs = nowMs;
     for (;;) {
       const endMs = (Math.floor(fromMs / BUCKET_MS) + 1) * BUCKET_MS;
-      if (this.#isLarge) this.#busyMs[bucketOf(fromMs)]! += Math.min(endMs, nowMs) - fromMs;
+      if (this.#isLarge()) this.#busyMs[bucketOf(fromMs)]! += Math.min(endMs, nowMs) - fromMs;
       if (endMs > nowMs) return;
       fromMs = endMs;
       this.#bytes[bucketOf(fromMs)] = 0;

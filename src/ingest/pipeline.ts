@@ -229,7 +229,7 @@ export class Pipeline {
 
   #transcode(bytes: Buffer, batch: Batch, durability: GivenDurability, knownTopic: Topic | undefined): void {
     const index = this.#index;
-    const now = this.#clock.now();
+    const now = this.#clock.recentNow();
     let batchTopic = knownTopic;
     if (batchTopic !== undefined && !index.hasEventTopics) {
       batch.topic = batchTopic;

@@ -16,7 +16,7 @@ export interface Flow {
   resume(): void;
 }
 
-/** Most calls keep one batch and nothing in line; what stands for an empty list until there is one. */
+/** Most calls have nothing in line; what stands for an empty list until there is one. */
 const NONE: never[] = [];
 
 function copyOf(buffer: Buffer, start: number, end: number): Buffer {
@@ -31,8 +31,10 @@ export class Session {
   readonly #receivedBytes: Counter;
   /** Messages in line, the first of them waiting; copies, because a message's bytes are only lent. */
   #line: { readonly bytes: Buffer; readonly receivedAtMs: number }[] = NONE;
-  /** Batches in the order in which they came, from the first that is not settled on. */
-  #order: Batch[] = NONE;
+  /** Batches in the order in which they came, from the first that is not settled on; each knows the next one. */
+  #first: Batch | undefined;
+  #last: Batch | undefined;
+  #batches = 0;
   #lastDurability: Durability = Durability.UNSPECIFIED;
   #closed = false;
   /** The highest sequence up to which every batch is settled, in the order in which they came. */
@@ -50,13 +52,13 @@ export class Session {
   /** Batches from the first that has no answer on, those in line included; 0 if every one has its answer. */
   get outstanding(): number {
     this.#forgetSettled();
-    return this.#order.length + this.#line.length;
+    return this.#batches + this.#line.length;
   }
 
   /** A PublishRequest, `buffer[start, end)`, lent for the call. */
   publish(buffer: Buffer, start = 0, end: number = buffer.length): void {
     this.#receivedBytes.inc(end - start);
-    const receivedAtMs = this.#clock.monotonic();
+    const receivedAtMs = this.#clock.recentMonotonic();
     if (this.#line.length > 0) {
       this.#line.push({ bytes: copyOf(buffer, start, end), receivedAtMs });
       return;
@@ -77,25 +79,29 @@ export class Session {
   }
 
   #append(batch: Batch): void {
-    if (this.#order === NONE) this.#order = [batch];
-    else this.#order.push(batch);
+    if (this.#last === undefined) this.#first = batch;
+    else this.#last.next = batch;
+    this.#last = batch;
+    this.#batches++;
   }
 
   /** Moves `lastSettledSequence` on. */
   #forgetSettled(): void {
-    let settled = 0;
-    while (settled < this.#order.length && this.#order[settled]!.settled) settled++;
-    if (settled === 0) return;
-    this.lastSettledSequence = this.#order[settled - 1]!.sequence;
-    if (settled === 1) this.#order.shift();
-    else this.#order.splice(0, settled);
+    for (let first = this.#first; first?.settled === true; first = this.#first) {
+      this.lastSettledSequence = first.sequence;
+      this.#batches--;
+      this.#first = first.next;
+      // What is old already must not keep what comes later.
+      first.next = undefined;
+    }
+    if (this.#first === undefined) this.#last = undefined;
   }
 
   #take(buffer: Buffer, start: number, end: number, batch: Batch): Promise<unknown> | undefined {
     const missing = this.#pipeline.publish(buffer, start, end, batch, this.#lastDurability);
     if (missing !== undefined) return missing;
     if (batch.durability !== Durability.UNSPECIFIED) this.#lastDurability = batch.durability;
-    if (this.#order.length > 0 && this.#order[0]!.settled) this.#forgetSettled();
+    if (this.#first?.settled === true) this.#forgetSettled();
     this.#append(batch);
     return undefined;
   }

@@ -80,7 +80,7 @@ export class Settlement implements BatchSettler {
 
   stored(batch: SealedBatch, first: number, count: number, baseOffset: number): void {
     const records = batch as RecordBatch;
-    const { topic, partition, durability } = records.accumulator;
+    const { topic, durability } = records.accumulator;
     const previous = this.#attribution.enter(topic.settleLabels);
     const nowMs = this.#clock.monotonic();
     const isFirst = this.#settle(records, first, count, nowMs);
@@ -88,10 +88,7 @@ export class Settlement implements BatchSettler {
       this.#tracing?.settled(records, first, count, isFirst, nowMs, baseOffset, undefined);
     }
     topic.meters.countStored(durability, count);
-    this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
-      origin.stored += to - from;
-      if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
-    });
+    this.#settleRuns(records, first, count, nowMs, baseOffset, undefined);
     this.#attribution.leave(previous);
   }
 
@@ -106,11 +103,7 @@ export class Settlement implements BatchSettler {
       this.#tracing?.settled(records, first, count, isFirst, nowMs, -1, failure);
     }
     topic.meters.countFailed(error.reason, count);
-    this.#eachRun(records, first, count, nowMs, (origin, from, to) => {
-      for (let record = from; record < to; record++) {
-        origin.fail(records.eventIndexes[record]!, error.reason, error.message, error.retryable);
-      }
-    });
+    this.#settleRuns(records, first, count, nowMs, -1, error);
     this.#attribution.leave(previous);
   }
 
@@ -126,14 +119,21 @@ export class Settlement implements BatchSettler {
     return true;
   }
 
-  /** Tells every client's batch with records in [first, first + count), and settles what is complete now. */
-  #eachRun(
+  /**
+   * Tells every client's batch with records in [first, first + count), and answers what is complete now.
+   *
+   * @param baseOffset of the first of them; negative: not known.
+   * @param error why they are not stored; undefined: they are.
+   */
+  #settleRuns(
     batch: RecordBatch,
     first: number,
     count: number,
     nowMs: number,
-    tell: (origin: Batch, from: number, to: number) => void,
+    baseOffset: number,
+    error: IngestError | undefined,
   ): void {
+    const { topic, partition } = batch.accumulator;
     const end = first + count;
     let runStart = 0;
     for (let run = 0; run < batch.runs.length && runStart < end; run++) {
@@ -142,7 +142,12 @@ export class Settlement implements BatchSettler {
       const to = Math.min(end, runEnd);
       if (from < to) {
         const origin = batch.runs[run]!;
-        tell(origin, from, to);
+        if (error !== undefined) {
+          failRecords(origin, batch, from, to, error);
+        } else {
+          origin.stored += to - from;
+          if (baseOffset >= 0) origin.place(topic, partition, baseOffset + from - first, to - from);
+        }
         origin.remaining -= to - from;
         this.#unansweredEvents -= to - from;
         if (origin.remaining === 0) this.#answer(origin, nowMs);
@@ -162,4 +167,10 @@ export class Settlement implements BatchSettler {
     this.#unsettled--;
     if (this.#unsettled === 0) this.#idle.release();
   }
+}
+
+/** Records [from, to) of the record batch are of this client's batch. */
+function failRecords(origin: Batch, { eventIndexes }: RecordBatch, from: number, to: number, error: IngestError): void {
+  const { reason, message, retryable } = error;
+  for (let record = from; record < to; record++) origin.fail(eventIndexes[record]!, reason, message, retryable);
 }

@@ -95,6 +95,8 @@ export class Topics {
   readonly #metrics: Metrics;
   readonly #attribution: Attribution;
   readonly #topics = new Map<string, Topic>();
+  /** The one that was asked for last, which is mostly asked for next. */
+  #last: Topic | undefined;
   readonly #failing = new Map<string, Failing>();
   readonly #lookups = new Map<string, Promise<void>>();
   readonly #away: AwayTopics;
@@ -120,6 +122,7 @@ export class Topics {
     for (const topic of this.#topics.values()) {
       if (topic.info.partitions === 0 || this.#source.topic(topic.name) !== undefined || topic.isBusy) continue;
       this.#topics.delete(topic.name);
+      if (topic === this.#last) this.#last = undefined;
       topic.meters.retire();
     }
   }
@@ -133,6 +136,7 @@ export class Topics {
   get(name: string, durability: GivenDurability): Topic | undefined {
     const info = this.#source.topic(name);
     if (info === undefined) return this.#unknownTopic(name, durability);
+    if (info === this.#last?.info && name === this.#last.name) return this.#last;
     let topic = this.#topics.get(name);
     if (topic === undefined) {
       topic = new Topic(info, this.#metrics, this.#attribution);
@@ -141,7 +145,7 @@ export class Topics {
       if (topic.info.partitions === 0) this.#onAssigned();
       topic.info = info;
     }
-    return topic;
+    return (this.#last = topic);
   }
 
   /**

@@ -41,6 +41,12 @@ class ManualClock implements Clock {
   monotonic(): number {
     return this.#nowMs;
   }
+  recentNow(): number {
+    return this.#nowMs;
+  }
+  recentMonotonic(): number {
+    return this.#nowMs;
+  }
   setTimeout(callback: () => void, delayMs: number): object {
     const timer = {};
     this.#timers.set(timer, { atMs: this.#nowMs + delayMs, callback });

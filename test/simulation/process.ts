@@ -55,9 +55,14 @@ export class SimulatedProcess implements Owner {
 function processClock(owner: SimulatedProcess, scheduler: Scheduler, chance: Chance): Clock {
   const startedAtMs = scheduler.nowMs;
   let lastImmediateMs = 0;
+  const now = () => EPOCH_MS + Math.floor(scheduler.nowMs);
+  const monotonic = () => scheduler.nowMs - startedAtMs;
   return {
-    now: () => EPOCH_MS + Math.floor(scheduler.nowMs),
-    monotonic: () => scheduler.nowMs - startedAtMs,
+    now,
+    monotonic,
+    // No time passes within an event.
+    recentNow: now,
+    recentMonotonic: monotonic,
     setTimeout: (callback, delayMs) => {
       if (!(delayMs >= 0 && delayMs < 2 ** 31)) throw new RangeError(`${delayMs} ms is no delay that a timer can have`);
       // Like Node's: never in the millisecond in which they are set, never early, and now and then late.

@@ -27,6 +27,14 @@ export class FakeClock implements Clock {
     return this.#elapsedMs;
   }
 
+  recentNow(): number {
+    return this.now();
+  }
+
+  recentMonotonic(): number {
+    return this.monotonic();
+  }
+
   setTimeout(callback: () => void, delayMs: number): Timer {
     assert.ok(delayMs >= 0 && delayMs < 2 ** 31, `${delayMs} ms is no delay that a timer can have`);
     // Like Node's, timers never fire in the millisecond in which they are set.

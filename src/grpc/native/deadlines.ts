@@ -51,7 +51,7 @@ export class Deadlines {
 
   /** @param timeoutMs from now on. */
   add(owner: Expiring, timeoutMs: number): Deadline {
-    const nowMs = this.#clock.monotonic();
+    const nowMs = this.#clock.recentMonotonic();
     if (this.#timer === undefined) {
       this.#tick = Math.floor(nowMs / TICK_MS);
       this.#arm();

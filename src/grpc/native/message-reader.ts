@@ -82,7 +82,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
 
   data(buffer: Buffer, start: number, end: number): void {
     let at = start;
-    if (!this.#over && !this.#waiting) at = this.#read(buffer, start, end);
+    if (!this.#over && !this.#isWaiting()) at = this.#read(buffer, start, end);
     if (this.#over) at = end;
     else if (at < end) this.#hold(buffer, at, end);
     if (at > start) this.stream.consume(at - start);
@@ -91,7 +91,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   /** The client sends nothing more. */
   ended(): void {
     if (this.#over) return;
-    if (this.#waiting) this.#endPending = true;
+    if (this.#isWaiting()) this.#endPending = true;
     else this.#endRequest();
   }
 
@@ -106,7 +106,7 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
     if (this.#over || !this.#paused) return;
     this.#paused = false;
     if (this.#partial !== undefined) this.context.incomplete.add(this.#partial);
-    if (this.#scheduled || (!this.#waiting && !this.#endPending)) return;
+    if (this.#scheduled || (!this.#isWaiting() && !this.#endPending)) return;
     this.#scheduled = true;
     this.context.clock.setImmediate(() => {
       this.#scheduled = false;
@@ -163,19 +163,19 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
   }
 
   /** May the next message not be delivered? */
-  get #stopped(): boolean {
+  #isStopped(): boolean {
     return this.#paused || this.#over || this.#inflating !== undefined;
   }
 
   /** Does something that came earlier have to be delivered first? */
-  get #waiting(): boolean {
-    return this.#stopped || this.#held !== undefined || this.#inflated !== undefined;
+  #isWaiting(): boolean {
+    return this.#isStopped() || this.#held !== undefined || this.#inflated !== undefined;
   }
 
   /** Delivers the messages of `buffer[start, end)`, and begins the last one. @returns where it had to stop. */
   #read(buffer: Buffer, start: number, end: number): number {
     let at = start;
-    while (at < end && !this.#stopped) {
+    while (at < end && !this.#isStopped()) {
       const partial = this.#partial;
       if (partial !== undefined) {
         at = this.#readOn(partial, buffer, at, end);
@@ -284,15 +284,15 @@ export abstract class MessageReader implements MessageOwner, InflateOwner {
 
   /** Takes up what had to wait. */
   #goOn(): void {
-    if (this.#stopped) return;
+    if (this.#isStopped()) return;
     if (this.#inflated !== undefined) {
       const bytes = this.#inflated;
       this.#inflated = undefined;
       this.context.buffers.unreserve(bytes.length);
       this.deliver(bytes, 0, bytes.length);
     }
-    while (this.#held !== undefined && !this.#stopped) this.#readHeld(this.#held);
-    if (this.#endPending && !this.#waiting) this.#endRequest();
+    while (this.#held !== undefined && !this.#isStopped()) this.#readHeld(this.#held);
+    if (this.#endPending && !this.#isWaiting()) this.#endRequest();
   }
 
   /** Reads the oldest chunk of what is held. */

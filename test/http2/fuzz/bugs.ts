@@ -84,7 +84,7 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
   "leak-pages": bug(
     OUTPUT,
     "pages of a connection that is gone are not given back",
-    "    for (const piece of this.#full) this.#release(piece);\n    this.#full = [];\n    this.drained();\n",
+    "    this.#releaseAll(this.#full);\n    this.drained();\n",
     "    this.#full = [];\n",
   ),
   "leak-a-message": bug(
@@ -102,8 +102,8 @@ export const BUGS: Readonly<Record<string, Mutation>> = {
   "overtake-the-held": bug(
     MESSAGES,
     "what comes while a call is paused overtakes what it holds",
-    "return this.#stopped || this.#held !== undefined || this.#inflated !== undefined;",
-    "return this.#stopped;",
+    "return this.#isStopped() || this.#held !== undefined || this.#inflated !== undefined;",
+    "return this.#isStopped();",
   ),
   "mix-streams": bug(
     BODIES,

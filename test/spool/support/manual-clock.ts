@@ -20,6 +20,14 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  recentNow(): number {
+    return this.now();
+  }
+
+  recentMonotonic(): number {
+    return this.monotonic();
+  }
+
   setTimeout(callback: () => void, delayMs: number): Timer {
     const timer: Entry = { atMs: this.#nowMs + delayMs, callback };
     this.#timers.push(timer);
