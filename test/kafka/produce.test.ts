@@ -15,7 +15,12 @@ import {
   ResponseError,
   type Writer,
 } from "@platformatic/kafka";
-import { decodeProduceResponse, encodeProduceRequest, type ProduceItem } from "../../src/kafka/direct/produce.ts";
+import {
+  decodeProduceResponse,
+  encodeProduceRequest,
+  indexOfResult,
+  type ProduceItem,
+} from "../../src/kafka/direct/produce.ts";
 import { ByteWriter } from "../support/fake-broker/writer.ts";
 import { type Chance, chance } from "./support/random.ts";
 
@@ -152,6 +157,26 @@ test("large batches are pieces of their own, as they lie; small ones are copied 
   assert.equal(pieces[3], large);
 });
 
+test("a request stays as it is while others are encoded", () => {
+  const items = [100, 5_000, 1_000].map((length, partition) => ({
+    topic: "t",
+    partition,
+    bytes: Buffer.alloc(length),
+  }));
+  const requests = Array.from({ length: 100 }, (_, id) => {
+    const pieces = encodeProduceRequest(11, id, "c", 1_000, items);
+    return { pieces, whole: Buffer.concat(pieces) };
+  });
+  for (const { pieces, whole } of requests) assert.deepEqual(Buffer.concat(pieces), whole);
+  assert.equal(new Set(requests.map(({ whole }) => readHeader(whole).correlationId)).size, requests.length);
+});
+
+test("a request may be larger than what requests share", () => {
+  const items = Array.from({ length: 100 }, (_, partition) => ({ topic: "t", partition, bytes: Buffer.alloc(2_000) }));
+  const request = Buffer.concat(encodeProduceRequest(11, 1, "c", 1_000, items));
+  assert.equal(readHeader(request).size, request.length - 4);
+});
+
 // --- Responses ----------------------------------------------------------------------------------------------------------
 
 /** Tags that nobody knows, before or behind those that somebody does. */
@@ -245,6 +270,23 @@ for (const version of VERSIONS) {
     }
   });
 }
+
+test("results are found in whatever order a broker tells them", () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const dice = chance(seed);
+    const items = ["a", "b"].flatMap((topic) => [0, 1, 2].map((partition) => ({ topic, partition })));
+    const results = items.filter(() => dice.hit(0.9));
+    for (let i = results.length - 1; i > 0; i--) {
+      const other = dice.below(i + 1);
+      [results[i], results[other]] = [results[other]!, results[i]!];
+    }
+    let at = -1;
+    for (const item of items) {
+      at = indexOfResult(results, item, at + 1);
+      assert.equal(at, results.indexOf(item), `seed ${seed}`);
+    }
+  }
+});
 
 test("a response that is cut short anywhere is a RangeError, and nothing else", () => {
   for (let seed = 0; seed < 50; seed++) {
