@@ -282,11 +282,13 @@ class CompactReader {
   }
 
   varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
+    let value = this.#view.getUint8(this.#at++);
+    if (value < 0x80) return value;
+    value &= 0x7f;
+    for (let scale = 2 ** 7; scale < 2 ** 35; scale *= 2 ** 7) {
       const byte = this.#view.getUint8(this.#at++);
-      if (byte < 0x80) return value + byte * 2 ** shift;
-      value += (byte & 0x7f) * 2 ** shift;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
     }
     throw new RangeError("over-long varint in a Produce response");
   }
