@@ -20,6 +20,7 @@ import {
   encodeProduceRequest,
   indexOfResult,
   type ProduceItem,
+  RequestBuffer,
 } from "../../src/kafka/direct/produce.ts";
 import { ByteWriter } from "../support/fake-broker/writer.ts";
 import { type Chance, chance } from "./support/random.ts";
@@ -157,24 +158,19 @@ test("large batches are pieces of their own, as they lie; small ones are copied 
   assert.equal(pieces[3], large);
 });
 
-test("a request stays as it is while others are encoded", () => {
-  const items = [100, 5_000, 1_000].map((length, partition) => ({
-    topic: "t",
-    partition,
-    bytes: Buffer.alloc(length),
-  }));
-  const requests = Array.from({ length: 100 }, (_, id) => {
-    const pieces = encodeProduceRequest(11, id, "c", 1_000, items);
-    return { pieces, whole: Buffer.concat(pieces) };
-  });
-  for (const { pieces, whole } of requests) assert.deepEqual(Buffer.concat(pieces), whole);
-  assert.equal(new Set(requests.map(({ whole }) => readHeader(whole).correlationId)).size, requests.length);
-});
-
-test("a request may be larger than what requests share", () => {
-  const items = Array.from({ length: 100 }, (_, partition) => ({ topic: "t", partition, bytes: Buffer.alloc(2_000) }));
-  const request = Buffer.concat(encodeProduceRequest(11, 1, "c", 1_000, items));
-  assert.equal(readHeader(request).size, request.length - 4);
+test("a buffer takes one request after the other, however large", () => {
+  const buffer = new RequestBuffer();
+  for (const count of [3, 100, 1, 2]) {
+    const items = Array.from({ length: count }, (_, partition) => ({
+      topic: "t",
+      partition,
+      bytes: Buffer.alloc(partition % 10 === 9 ? 5_000 : 2_000, partition),
+    }));
+    const pieces = encodeProduceRequest(11, count, "c", 1_000, items, buffer);
+    const alone = encodeProduceRequest(11, count, "c", 1_000, items);
+    assert.deepEqual(Buffer.concat(pieces), Buffer.concat(alone));
+    assert.equal(readHeader(Buffer.concat(pieces)).size, Buffer.concat(pieces).length - 4);
+  }
 });
 
 // --- Responses ----------------------------------------------------------------------------------------------------------

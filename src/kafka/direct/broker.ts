@@ -21,6 +21,7 @@ import {
   indexOfResult,
   type NodeEndpoint,
   type PartitionResult,
+  RequestBuffer,
 } from "./produce.ts";
 
 const REQUESTS_IN_FLIGHT_MAX = 5;
@@ -77,6 +78,8 @@ export class Broker {
   readonly #dependencies: BrokerDependencies;
   readonly #options: BrokerOptions;
   readonly #ready = new Set<PartitionProducer>();
+  /** Those that no request is in; there are no more than requests in flight. */
+  readonly #freeBuffers: RequestBuffer[] = [];
   #instruments: Instruments | undefined;
   #connecting: Connection | undefined;
   #opening: Promise<Link> | undefined;
@@ -309,12 +312,14 @@ export class Broker {
     const { inFlight, requests, requestTime, retries } = this.#meters;
     const replicationMs = Math.ceil(requestTimeoutMs * REPLICATION_SHARE);
     const sentAtMs = clock.monotonic();
+    const buffer = this.#freeBuffers.pop() ?? new RequestBuffer();
     this.#requestsInFlight++;
     inFlight.inc();
     requests.inc();
     for (let i = 0; i < entries.length; i++) if (entries[i]!.sends > 1) retries.inc();
     link.connection.request(
-      (correlationId) => encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, entries),
+      (correlationId) =>
+        encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, entries, buffer),
       (error, response) => {
         this.#requestsInFlight--;
         inFlight.dec();
@@ -323,6 +328,8 @@ export class Broker {
           this.#dependencies.log.debug({ broker: this.name, reason: error?.message }, "produce request lost");
           for (const entry of entries) entry.owner.lost(entry);
         } else {
+          // Not if it was lost: the socket may have bytes of it still.
+          this.#freeBuffers.push(buffer);
           this.#responded(entries, response);
         }
         this.#schedulePump();

@@ -32,14 +32,21 @@ const REQUEST_BYTES_MAX = 32;
 const TOPIC_BYTES_MAX = 16;
 const PARTITION_BYTES_MAX = 16;
 
+/** Requests that write more beside their large batches are rare; nothing of that size is kept. */
+const KEPT_BYTES = 64 << 10;
+
 /**
- * Requests are written into one buffer, one behind the other, until it is full: making a buffer for each costs as much as filling
- * it. None is written into twice: what is handed over may be on its way for long.
+ * What a request is written into, for one after the other: each can be written when the one before is answered. Rejected: memory
+ * of its own for each request. What that weighs outside of the heap makes V8 collect all of it, again and again.
  */
-const SHARED_BYTES = 64 << 10;
-let shared = Buffer.allocUnsafeSlow(0);
-let sharedView = new DataView(shared.buffer);
-let sharedUsed = 0;
+export class RequestBuffer {
+  readonly #bytes = Buffer.allocUnsafeSlow(KEPT_BYTES);
+
+  /** At least so many bytes, to be written from the start. */
+  take(bytes: number): Buffer {
+    return bytes <= KEPT_BYTES ? this.#bytes : Buffer.allocUnsafeSlow(bytes);
+  }
+}
 
 interface TopicPartition {
   readonly topic: string;
@@ -55,6 +62,7 @@ export interface ProduceItem extends TopicPartition {
  *
  * @param items sorted so that those of one topic stand together; at most one for each partition.
  * @param timeoutMs how long the broker may wait for its replicas.
+ * @param buffer that the pieces lie in; not to be used again until the request is answered.
  */
 export function encodeProduceRequest(
   version: number,
@@ -62,6 +70,7 @@ export function encodeProduceRequest(
   clientId: string,
   timeoutMs: number,
   items: readonly ProduceItem[],
+  buffer = new RequestBuffer(),
 ): Buffer[] {
   let topics = 0;
   let bytesMax = REQUEST_BYTES_MAX + clientId.length * UTF8_BYTES_MAX;
@@ -74,23 +83,21 @@ export function encodeProduceRequest(
     bytesMax += PARTITION_BYTES_MAX;
     if (bytes.length <= COPY_BYTES_MAX) bytesMax += bytes.length;
   }
-  makeRoom(bytesMax);
-  const out = shared;
-  const view = sharedView;
-  const start = sharedUsed;
+  const out = buffer.take(bytesMax);
+  const view = new DataView(out.buffer);
   const pieces: Buffer[] = [];
-  view.setInt16(start + 4, PRODUCE_API_KEY);
-  view.setInt16(start + 6, version);
-  view.setInt32(start + 8, correlationId);
-  const clientIdBytes = out.write(clientId, start + 14);
-  view.setInt16(start + 12, clientIdBytes);
-  let at = start + 14 + clientIdBytes;
+  view.setInt16(4, PRODUCE_API_KEY);
+  view.setInt16(6, version);
+  view.setInt32(8, correlationId);
+  const clientIdBytes = out.write(clientId, 14);
+  view.setInt16(12, clientIdBytes);
+  let at = 14 + clientIdBytes;
   out[at++] = 0; // header tags
   out[at++] = 0; // no transactional id
   view.setInt16(at, ACKS_ALL);
   view.setInt32(at + 2, timeoutMs);
   at = writeVarint(out, at + 6, topics + 1);
-  let pieceStart = start;
+  let pieceStart = 0;
   let ownBytes = 0;
   for (let i = 0; i < items.length;) {
     const { topic } = items[i]!;
@@ -116,16 +123,8 @@ export function encodeProduceRequest(
   }
   out[at++] = 0; // request tags
   pieces.push(out.subarray(pieceStart, at));
-  view.setInt32(start, at - start + ownBytes - 4);
-  sharedUsed = at;
+  view.setInt32(0, at + ownBytes - 4);
   return pieces;
-}
-
-function makeRoom(bytes: number): void {
-  if (sharedUsed + bytes <= shared.length) return;
-  shared = Buffer.allocUnsafeSlow(Math.max(bytes, SHARED_BYTES));
-  sharedView = new DataView(shared.buffer);
-  sharedUsed = 0;
 }
 
 function endOfTopic(items: readonly ProduceItem[], first: number): number {
