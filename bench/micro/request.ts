@@ -137,7 +137,7 @@ class Client {
       destroy: () => {},
     };
     this.#connection = new Connection(transport, context);
-    const shape = { topic: "bench", batch: 1, valueBytes: 200, keys: 1_000, headers: 0, durability: 1 };
+    const shape = { topics: ["bench"], batch: 1, valueBytes: 200, keys: 1_000, headers: 0, durability: 1 };
     const messages = prebuild(shape, port, Date.now(), CALLS);
     const { first, later } = requestBlocks(METHOD, "127.0.0.1:50051", "grpc-go/1.80.0", 4_096);
     const opening = Buffer.concat([

@@ -42,10 +42,14 @@ export class LingerQueue {
     return [...this.#overdue.toArray(), ...this.#waiting.toArray()];
   }
 
+  /**
+   * In whole milliseconds: Node cuts off what is beyond them, so that the timer would end too early, and need another for the rest.
+   * And it has a list of timers for each delay, of which this becomes mostly one.
+   */
   #schedule(first: RecordBatch): void {
     this.#scheduled = true;
     const delayMs = first.openedAtMs + this.#lingerMs - this.#clock.monotonic();
-    this.#clock.setTimeout(() => this.#end(), Math.max(1, delayMs));
+    this.#clock.setTimeout(() => this.#end(), Math.max(1, Math.ceil(delayMs)));
   }
 
   #end(): void {

@@ -18,7 +18,6 @@ export const RECORD_BATCH_HEADER_BYTES = 61;
 /** What batchLength does not count: baseOffset and itself. */
 const LOG_OVERHEAD_BYTES = 12;
 const MAGIC = 2;
-const NO_PRODUCER_ID = -1n;
 
 const AT = {
   baseOffset: 0,
@@ -36,9 +35,25 @@ const AT = {
   recordCount: 57,
 } as const;
 
-function writeInt64(out: Buffer, position: number, value: number): void {
-  out.writeInt32BE(Math.floor(value / 0x1_0000_0000), position);
-  out.writeUInt32BE(value % 0x1_0000_0000, position + 4);
+/**
+ * A header in the making, and of who sends it the same: what never changes stands there from the start, and all of it goes into
+ * the batch in one copy. Rejected: field by field into the batch. That is done thousands of times a second, which is too rarely
+ * for V8 to compile it well, and then costs several times as much.
+ */
+const draft = new DataView(new ArrayBuffer(RECORD_BATCH_HEADER_BYTES));
+const draftBytes = new Uint8Array(draft.buffer);
+draft.setInt32(AT.partitionLeaderEpoch, -1);
+draft.setInt8(AT.magic, MAGIC);
+draft.setBigInt64(AT.producerId, -1n);
+draft.setInt16(AT.producerEpoch, -1);
+draft.setInt32(AT.baseSequence, -1);
+
+const sender = new DataView(new ArrayBuffer(AT.recordCount - AT.producerId));
+const senderBytes = new Uint8Array(sender.buffer);
+
+function setTime(at: number, time: number): void {
+  draft.setInt32(at, Math.floor(time / 0x1_0000_0000));
+  draft.setInt32(at + 4, time);
 }
 
 /**
@@ -54,25 +69,20 @@ export function writeBatchHeader(
   baseTimestamp: number,
   maxTimestamp: number,
 ): void {
-  writeInt64(out, AT.baseOffset, 0);
-  out.writeInt32BE(length - LOG_OVERHEAD_BYTES, AT.batchLength);
-  out.writeInt32BE(-1, AT.partitionLeaderEpoch);
-  out[AT.magic] = MAGIC;
-  out.writeInt16BE(0, AT.attributes);
-  out.writeInt32BE(count - 1, AT.lastOffsetDelta);
-  writeInt64(out, AT.baseTimestamp, baseTimestamp);
-  writeInt64(out, AT.maxTimestamp, maxTimestamp);
-  out.writeBigInt64BE(NO_PRODUCER_ID, AT.producerId);
-  out.writeInt16BE(-1, AT.producerEpoch);
-  out.writeInt32BE(-1, AT.baseSequence);
-  out.writeInt32BE(count, AT.recordCount);
+  draft.setInt32(AT.batchLength, length - LOG_OVERHEAD_BYTES);
+  draft.setInt32(AT.lastOffsetDelta, count - 1);
+  setTime(AT.baseTimestamp, baseTimestamp);
+  setTime(AT.maxTimestamp, maxTimestamp);
+  draft.setInt32(AT.recordCount, count);
+  out.set(draftBytes);
 }
 
 /** Binds a sealed batch to a producer id, epoch and sequence. From the first send on these bytes must never change. */
 export function stampProducer(batch: Buffer, producerId: bigint, producerEpoch: number, baseSequence: number): void {
-  batch.writeBigInt64BE(producerId, AT.producerId);
-  batch.writeInt16BE(producerEpoch, AT.producerEpoch);
-  batch.writeInt32BE(baseSequence, AT.baseSequence);
+  sender.setBigInt64(0, producerId);
+  sender.setInt16(AT.producerEpoch - AT.producerId, producerEpoch);
+  sender.setInt32(AT.baseSequence - AT.producerId, baseSequence);
+  batch.set(senderBytes, AT.producerId);
   stampCrc(batch);
 }
 

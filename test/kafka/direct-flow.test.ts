@@ -167,6 +167,20 @@ test("large batches go into requests of their own, in order", async () => {
   );
 });
 
+test("what finds no room in a request goes first in the next", async () => {
+  await using harness = await start({ topics: { t: { partitions: 3, configs: { "max.message.bytes": "8000000" } } } });
+  const settlements = new Settlements();
+  const send = (values: readonly string[]) =>
+    Promise.all([0, 1, 2].map((partition) => sendEach(harness, settlements, values, partition)));
+  await send(["warm"]);
+  const attempts = watch(harness.cluster);
+  await send(["a", "b"].map((each) => each.repeat(5_000_000)));
+  assert.deepEqual(
+    attempts.map(({ partition }) => partition),
+    [0, 1, 2, 0, 1, 2],
+  );
+});
+
 test("sequences wrap at 2^31", async () => {
   await using harness = await start();
   const sequencesSent: number[] = [];

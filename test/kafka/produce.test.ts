@@ -15,7 +15,13 @@ import {
   ResponseError,
   type Writer,
 } from "@platformatic/kafka";
-import { decodeProduceResponse, encodeProduceRequest, type ProduceItem } from "../../src/kafka/direct/produce.ts";
+import {
+  decodeProduceResponse,
+  encodeProduceRequest,
+  indexOfResult,
+  type ProduceItem,
+  RequestBuffer,
+} from "../../src/kafka/direct/produce.ts";
 import { ByteWriter } from "../support/fake-broker/writer.ts";
 import { type Chance, chance } from "./support/random.ts";
 
@@ -152,6 +158,21 @@ test("large batches are pieces of their own, as they lie; small ones are copied 
   assert.equal(pieces[3], large);
 });
 
+test("a buffer takes one request after the other, however large", () => {
+  const buffer = new RequestBuffer();
+  for (const count of [3, 100, 1, 2]) {
+    const items = Array.from({ length: count }, (_, partition) => ({
+      topic: "t",
+      partition,
+      bytes: Buffer.alloc(partition % 10 === 9 ? 5_000 : 2_000, partition),
+    }));
+    const pieces = encodeProduceRequest(11, count, "c", 1_000, items, buffer);
+    const alone = encodeProduceRequest(11, count, "c", 1_000, items);
+    assert.deepEqual(Buffer.concat(pieces), Buffer.concat(alone));
+    assert.equal(readHeader(Buffer.concat(pieces)).size, Buffer.concat(pieces).length - 4);
+  }
+});
+
 // --- Responses ----------------------------------------------------------------------------------------------------------
 
 /** Tags that nobody knows, before or behind those that somebody does. */
@@ -245,6 +266,23 @@ for (const version of VERSIONS) {
     }
   });
 }
+
+test("results are found in whatever order a broker tells them", () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const dice = chance(seed);
+    const items = ["a", "b"].flatMap((topic) => [0, 1, 2].map((partition) => ({ topic, partition })));
+    const results = items.filter(() => dice.hit(0.9));
+    for (let i = results.length - 1; i > 0; i--) {
+      const other = dice.below(i + 1);
+      [results[i], results[other]] = [results[other]!, results[i]!];
+    }
+    let at = -1;
+    for (const item of items) {
+      at = indexOfResult(results, item, at + 1);
+      assert.equal(at, results.indexOf(item), `seed ${seed}`);
+    }
+  }
+});
 
 test("a response that is cut short anywhere is a RangeError, and nothing else", () => {
   for (let seed = 0; seed < 50; seed++) {

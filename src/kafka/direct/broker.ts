@@ -15,7 +15,14 @@ import { authenticate, negotiate, type Versions } from "./codecs.ts";
 import { Connection, type ConnectionOptions, type Dial, type Traffic } from "./connection.ts";
 import type { Entry } from "./entry.ts";
 import type { PartitionProducer } from "./partition.ts";
-import { decodeProduceResponse, encodeProduceRequest, type NodeEndpoint, type PartitionResult } from "./produce.ts";
+import {
+  decodeProduceResponse,
+  encodeProduceRequest,
+  indexOfResult,
+  type NodeEndpoint,
+  type PartitionResult,
+  RequestBuffer,
+} from "./produce.ts";
 
 const REQUESTS_IN_FLIGHT_MAX = 5;
 
@@ -71,6 +78,8 @@ export class Broker {
   readonly #dependencies: BrokerDependencies;
   readonly #options: BrokerOptions;
   readonly #ready = new Set<PartitionProducer>();
+  /** Those that no request is in; there are no more than requests in flight. */
+  readonly #freeBuffers: RequestBuffer[] = [];
   #instruments: Instruments | undefined;
   #connecting: Connection | undefined;
   #opening: Promise<Link> | undefined;
@@ -263,7 +272,7 @@ export class Broker {
       return;
     }
     if (this.#throttledUntilMs > now) return this.#pumpAfter(this.#throttledUntilMs - now);
-    while (this.#requestsInFlight < REQUESTS_IN_FLIGHT_MAX && !link.connection.closed) {
+    while (this.#ready.size > 0 && this.#requestsInFlight < REQUESTS_IN_FLIGHT_MAX && !link.connection.closed) {
       const entries = this.#takeEntries();
       if (entries.length === 0) return;
       this.#send(link, entries);
@@ -274,18 +283,27 @@ export class Broker {
   #takeEntries(): Entry[] {
     const entries: Entry[] = [];
     let bytes = 0;
-    for (const partition of Array.from(this.#ready)) {
-      this.#ready.delete(partition);
+    let sameTopic = true;
+    for (const partition of this.#ready) {
       const entry = partition.next();
+      if (entry === undefined || !partition.waiting) this.#ready.delete(partition);
       if (entry === undefined) continue;
-      this.#ready.add(partition);
       entry.batch.sentTo = this.name;
       entries.push(entry);
+      sameTopic &&= entry.topic === entries[0]!.topic;
       bytes += entry.bytes.length;
-      if (bytes >= REQUEST_BYTES_MAX) break;
+      if (bytes >= REQUEST_BYTES_MAX) {
+        this.#putLast(entries);
+        break;
+      }
     }
-    if (entries.length > 1) entries.sort(byTopic);
+    if (!sameTopic) entries.sort(byTopic);
     return entries;
+  }
+
+  /** The next request begins with those that found no room in this one. */
+  #putLast(entries: readonly Entry[]): void {
+    for (const { owner } of entries) if (this.#ready.delete(owner)) this.#ready.add(owner);
   }
 
   #send(link: Link, entries: readonly Entry[]): void {
@@ -294,23 +312,24 @@ export class Broker {
     const { inFlight, requests, requestTime, retries } = this.#meters;
     const replicationMs = Math.ceil(requestTimeoutMs * REPLICATION_SHARE);
     const sentAtMs = clock.monotonic();
+    const buffer = this.#freeBuffers.pop() ?? new RequestBuffer();
     this.#requestsInFlight++;
     inFlight.inc();
     requests.inc();
-    for (const { sends } of entries) if (sends > 1) retries.inc();
+    for (let i = 0; i < entries.length; i++) if (entries[i]!.sends > 1) retries.inc();
     link.connection.request(
-      (correlationId) => {
-        const items = entries.map(({ partition: { topic, partition }, bytes }) => ({ topic, partition, bytes }));
-        return encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, items);
-      },
+      (correlationId) =>
+        encodeProduceRequest(link.versions.produce, correlationId, clientId, replicationMs, entries, buffer),
       (error, response) => {
         this.#requestsInFlight--;
         inFlight.dec();
         requestTime.observe(clock.monotonic() - sentAtMs);
         if (response === undefined) {
           this.#dependencies.log.debug({ broker: this.name, reason: error?.message }, "produce request lost");
-          for (const entry of entries) entry.partition.lost(entry);
+          for (const entry of entries) entry.owner.lost(entry);
         } else {
+          // Not if it was lost: the socket may have bytes of it still.
+          this.#freeBuffers.push(buffer);
           this.#responded(entries, response);
         }
         this.#schedulePump();
@@ -332,17 +351,18 @@ export class Broker {
     } catch (thrown) {
       log.error({ broker: this.name, reason: String(thrown) }, "a Produce response cannot be read");
     }
-    // Brokers answer in an order of their own.
-    const byPartition = new Map(results.map((result) => [`${result.partition} ${result.topic}`, result]));
-    for (const entry of entries) {
-      const result = byPartition.get(`${entry.partition.partition} ${entry.partition.topic}`);
+    let at = -1;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!;
+      at = indexOfResult(results, entry, at + 1);
+      const result = results[at];
       if (result === undefined) {
         // Not a word about this batch: as open as if the connection had failed.
-        entry.partition.lost(entry);
+        entry.owner.lost(entry);
         continue;
       }
       if (result.errorCode !== 0) metrics.kafkaErrors.with(this.name, errorName(result.errorCode)).inc();
-      entry.partition.result(entry, result);
+      entry.owner.result(entry, result);
     }
   }
 
@@ -363,5 +383,5 @@ export class Broker {
 }
 
 function byTopic(a: Entry, b: Entry): number {
-  return a.partition.topic < b.partition.topic ? -1 : a.partition.topic > b.partition.topic ? 1 : 0;
+  return a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0;
 }

@@ -158,12 +158,19 @@ export class Connection {
     const deadlineMs = this.#clock.monotonic() + this.#options.requestTimeoutMs;
     this.#pending.push({ correlationId, deadlineMs, settle });
     this.#armTimer();
-    this.#socket.cork();
-    for (const piece of pieces) {
-      this.#traffic?.sent.inc(piece.length);
-      this.#socket.write(piece);
+    // A single piece needs no gathering.
+    if (pieces.length === 1) {
+      this.#write(pieces[0]!);
+      return;
     }
+    this.#socket.cork();
+    for (let i = 0; i < pieces.length; i++) this.#write(pieces[i]!);
     this.#socket.uncork();
+  }
+
+  #write(piece: Buffer): void {
+    this.#traffic?.sent.inc(piece.length);
+    this.#socket.write(piece);
   }
 
   /** The method that APIs made by @platformatic/kafka's `createAPI` call. */
@@ -238,23 +245,23 @@ export class Connection {
         this.#expectedBytes = 4 + length;
         break;
       }
-      this.#respond(bytes.subarray(at + 4, at + 4 + length));
+      this.#respond(bytes.readInt32BE(at + 4), bytes.subarray(at + 8, at + 4 + length));
       if (this.closed) return;
       at += 4 + length;
     }
-    this.#received = at < bytes.length ? [Buffer.from(bytes.subarray(at))] : [];
+    if (this.#received.length > 0) this.#received = [];
+    if (at < bytes.length) this.#received.push(Buffer.from(bytes.subarray(at)));
     this.#receivedBytes = bytes.length - at;
   }
 
-  #respond(response: Buffer): void {
+  #respond(correlationId: number, response: Buffer): void {
     const pending = this.#pending[0];
-    const correlationId = response.readInt32BE(0);
     if (pending === undefined || pending.correlationId !== correlationId) {
       this.#fail(`broker ${this.host}:${this.port} answered request ${correlationId}, not ${pending?.correlationId}`);
       return;
     }
     this.#pending.shift();
-    pending.settle(undefined, response.subarray(4));
+    pending.settle(undefined, response);
   }
 
   /** One timer, for the request that was sent first. */

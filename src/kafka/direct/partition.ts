@@ -101,6 +101,11 @@ export class PartitionProducer {
     return this.#queue.length === 0 && this.#inFlight.length === 0;
   }
 
+  /** Is there something to send, now or later? */
+  get waiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /** Bytes that are not settled. */
   get queuedBytes(): number {
     return this.#queuedBytes;
@@ -390,6 +395,10 @@ export class PartitionProducer {
   }
 
   #comesHome(entry: Entry): void {
+    if (this.#inFlight[0] === entry) {
+      this.#inFlight.shift();
+      return;
+    }
     const at = this.#inFlight.indexOf(entry);
     assert(at >= 0, "a result belongs to a batch in flight");
     this.#inFlight.splice(at, 1);

@@ -22,12 +22,38 @@ export const PRODUCE_VERSION_MAX = 11;
 
 const ACKS_ALL = -1;
 
-/** Below this, copying a batch between its neighbours costs less than a buffer of its own in the write. */
+/** Up to this, copying a batch between its neighbours costs less than a buffer of its own in the write. */
 const COPY_BYTES_MAX = 2048;
 
-export interface ProduceItem {
+/** No UTF-16 unit takes more in UTF-8. */
+const UTF8_BYTES_MAX = 3;
+/** What there is of a request, of each topic and of each partition beside names and record batches, at most. */
+const REQUEST_BYTES_MAX = 32;
+const TOPIC_BYTES_MAX = 16;
+const PARTITION_BYTES_MAX = 16;
+
+/** Requests that write more beside their large batches are rare; nothing of that size is kept. */
+const KEPT_BYTES = 64 << 10;
+
+/**
+ * What a request is written into, for one after the other: each can be written when the one before is answered. Rejected: memory
+ * of its own for each request. What that weighs outside of the heap makes V8 collect all of it, again and again.
+ */
+export class RequestBuffer {
+  readonly #bytes = Buffer.allocUnsafeSlow(KEPT_BYTES);
+
+  /** At least so many bytes, to be written from the start. */
+  take(bytes: number): Buffer {
+    return bytes <= KEPT_BYTES ? this.#bytes : Buffer.allocUnsafeSlow(bytes);
+  }
+}
+
+interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
+}
+
+export interface ProduceItem extends TopicPartition {
   readonly bytes: Buffer;
 }
 
@@ -36,6 +62,7 @@ export interface ProduceItem {
  *
  * @param items sorted so that those of one topic stand together; at most one for each partition.
  * @param timeoutMs how long the broker may wait for its replicas.
+ * @param buffer that the pieces lie in; not to be used again until the request is answered.
  */
 export function encodeProduceRequest(
   version: number,
@@ -43,61 +70,71 @@ export function encodeProduceRequest(
   clientId: string,
   timeoutMs: number,
   items: readonly ProduceItem[],
+  buffer = new RequestBuffer(),
 ): Buffer[] {
-  const partitionCounts = new Map<string, number>();
-  let copied = 0;
-  for (const item of items) {
-    partitionCounts.set(item.topic, (partitionCounts.get(item.topic) ?? 0) + 1);
-    if (item.bytes.length <= COPY_BYTES_MAX) copied += item.bytes.length;
+  let topics = 0;
+  let bytesMax = REQUEST_BYTES_MAX + clientId.length * UTF8_BYTES_MAX;
+  for (let i = 0; i < items.length; i++) {
+    const { topic, bytes } = items[i]!;
+    if (i === 0 || topic !== items[i - 1]!.topic) {
+      topics++;
+      bytesMax += TOPIC_BYTES_MAX + topic.length * UTF8_BYTES_MAX;
+    }
+    bytesMax += PARTITION_BYTES_MAX;
+    if (bytes.length <= COPY_BYTES_MAX) bytesMax += bytes.length;
   }
-  let topicBytes = 0;
-  for (const topic of partitionCounts.keys()) topicBytes += Buffer.byteLength(topic) + 16;
-  const scratch = Buffer.allocUnsafe(64 + Buffer.byteLength(clientId) + topicBytes + items.length * 16 + copied);
+  const out = buffer.take(bytesMax);
+  const view = new DataView(out.buffer);
   const pieces: Buffer[] = [];
-  let at = 4;
-  at = scratch.writeInt16BE(PRODUCE_API_KEY, at);
-  at = scratch.writeInt16BE(version, at);
-  at = scratch.writeInt32BE(correlationId, at);
-  at = scratch.writeInt16BE(Buffer.byteLength(clientId), at);
-  at += scratch.write(clientId, at);
-  scratch[at++] = 0; // header tags
-  scratch[at++] = 0; // no transactional id
-  at = scratch.writeInt16BE(ACKS_ALL, at);
-  at = scratch.writeInt32BE(timeoutMs, at);
-  at = writeVarint(scratch, at, partitionCounts.size + 1);
+  view.setInt16(4, PRODUCE_API_KEY);
+  view.setInt16(6, version);
+  view.setInt32(8, correlationId);
+  const clientIdBytes = out.write(clientId, 14);
+  view.setInt16(12, clientIdBytes);
+  let at = 14 + clientIdBytes;
+  out[at++] = 0; // header tags
+  out[at++] = 0; // no transactional id
+  view.setInt16(at, ACKS_ALL);
+  view.setInt32(at + 2, timeoutMs);
+  at = writeVarint(out, at + 6, topics + 1);
   let pieceStart = 0;
-  let whole = 0;
-  let topic: string | undefined;
-  for (const item of items) {
-    if (item.topic !== topic) {
-      if (topic !== undefined) scratch[at++] = 0; // topic tags
-      topic = item.topic;
-      at = writeVarint(scratch, at, Buffer.byteLength(topic) + 1);
-      at += scratch.write(topic, at);
-      at = writeVarint(scratch, at, partitionCounts.get(topic)! + 1);
+  let ownBytes = 0;
+  for (let i = 0; i < items.length;) {
+    const { topic } = items[i]!;
+    const end = endOfTopic(items, i);
+    at = writeVarint(out, at, Buffer.byteLength(topic) + 1);
+    at += out.write(topic, at);
+    at = writeVarint(out, at, end - i + 1);
+    for (; i < end; i++) {
+      const { partition, bytes } = items[i]!;
+      view.setInt32(at, partition);
+      at = writeVarint(out, at + 4, bytes.length + 1);
+      if (bytes.length <= COPY_BYTES_MAX) {
+        out.set(bytes, at);
+        at += bytes.length;
+      } else {
+        pieces.push(out.subarray(pieceStart, at), bytes);
+        ownBytes += bytes.length;
+        pieceStart = at;
+      }
+      out[at++] = 0; // partition tags
     }
-    at = scratch.writeInt32BE(item.partition, at);
-    at = writeVarint(scratch, at, item.bytes.length + 1);
-    if (item.bytes.length <= COPY_BYTES_MAX) {
-      at += item.bytes.copy(scratch, at);
-    } else {
-      pieces.push(scratch.subarray(pieceStart, at), item.bytes);
-      whole += at - pieceStart + item.bytes.length;
-      pieceStart = at;
-    }
-    scratch[at++] = 0; // partition tags
+    out[at++] = 0; // topic tags
   }
-  scratch[at++] = 0; // topic tags
-  scratch[at++] = 0; // request tags
-  pieces.push(scratch.subarray(pieceStart, at));
-  whole += at - pieceStart;
-  scratch.writeInt32BE(whole - 4, 0);
+  out[at++] = 0; // request tags
+  pieces.push(out.subarray(pieceStart, at));
+  view.setInt32(0, at + ownBytes - 4);
   return pieces;
 }
 
-export interface PartitionResult {
-  readonly topic: string;
-  readonly partition: number;
+function endOfTopic(items: readonly ProduceItem[], first: number): number {
+  const { topic } = items[first]!;
+  let end = first + 1;
+  while (end < items.length && items[end]!.topic === topic) end++;
+  return end;
+}
+
+export interface PartitionResult extends TopicPartition {
   readonly errorCode: number;
   /** -1 if the broker does not say. */
   readonly baseOffset: number;
@@ -123,84 +160,141 @@ export interface ProduceResponse {
 /** @param bytes of the response behind its correlation id. @throws RangeError if they end too early. */
 export function decodeProduceResponse(bytes: Buffer): ProduceResponse {
   const reader = new CompactReader(bytes);
-  reader.tags(IGNORED);
+  reader.skipTags();
   const results: PartitionResult[] = [];
-  reader.array(() => {
+  for (let topics = reader.count(); topics > 0; topics--) {
     const topic = reader.string() ?? "";
-    reader.array(() => {
-      const partition = reader.int32();
-      const errorCode = reader.int16();
-      const baseOffset = reader.int64();
-      reader.skip(16); // log append time, log start offset
-      const recordErrors: { index: number; message: string | undefined }[] = [];
-      reader.array(() => {
-        recordErrors.push({ index: reader.int32(), message: reader.string() });
-        reader.tags(IGNORED);
-      });
-      const errorMessage = reader.string();
-      let currentLeader: PartitionResult["currentLeader"];
-      reader.tags((tag) => {
-        if (tag === 0) currentLeader = { nodeId: reader.int32(), epoch: reader.int32() };
-      });
-      if (currentLeader !== undefined && currentLeader.nodeId < 0) currentLeader = undefined;
-      results.push({ topic, partition, errorCode, baseOffset, errorMessage, recordErrors, currentLeader });
-    });
-    reader.tags(IGNORED);
-  });
+    for (let partitions = reader.count(); partitions > 0; partitions--) results.push(readPartition(reader, topic));
+    reader.skipTags();
+  }
   const throttleMs = reader.int32();
-  const nodeEndpoints: NodeEndpoint[] = [];
-  reader.tags((tag) => {
-    if (tag !== 0) return;
-    reader.array(() => {
-      nodeEndpoints.push({ nodeId: reader.int32(), host: reader.string() ?? "", port: reader.int32() });
-      reader.string(); // rack
-      reader.tags(IGNORED);
-    });
-  });
+  let nodeEndpoints: readonly NodeEndpoint[] = NONE;
+  for (let tags = reader.varint(); tags > 0; tags--) {
+    const tag = reader.varint();
+    const end = reader.varint() + reader.position;
+    if (tag === 0) nodeEndpoints = readEndpoints(reader);
+    reader.skipTo(end);
+  }
   return { results, throttleMs, nodeEndpoints };
 }
 
-const IGNORED = (): void => {};
+function readPartition(reader: CompactReader, topic: string): PartitionResult {
+  const partition = reader.int32();
+  const errorCode = reader.int16();
+  const baseOffset = reader.int64();
+  reader.skip(16); // log append time, log start offset
+  const recordErrors = readRecordErrors(reader);
+  const errorMessage = reader.string();
+  let currentLeader: PartitionResult["currentLeader"];
+  for (let tags = reader.varint(); tags > 0; tags--) {
+    const tag = reader.varint();
+    const end = reader.varint() + reader.position;
+    if (tag === 0) currentLeader = readLeader(reader);
+    reader.skipTo(end);
+  }
+  return { topic, partition, errorCode, baseOffset, errorMessage, recordErrors, currentLeader };
+}
 
-/** Reads Kafka's compact encoding; every read past the end is a RangeError of Buffer's own. */
+function readRecordErrors(reader: CompactReader): PartitionResult["recordErrors"] {
+  const count = reader.count();
+  if (count <= 0) return NONE;
+  const errors: PartitionResult["recordErrors"][number][] = [];
+  for (let left = count; left > 0; left--) {
+    errors.push({ index: reader.int32(), message: reader.string() });
+    reader.skipTags();
+  }
+  return errors;
+}
+
+function readLeader(reader: CompactReader): PartitionResult["currentLeader"] {
+  const nodeId = reader.int32();
+  const epoch = reader.int32();
+  return nodeId < 0 ? undefined : { nodeId, epoch };
+}
+
+function readEndpoints(reader: CompactReader): NodeEndpoint[] {
+  const endpoints: NodeEndpoint[] = [];
+  for (let left = reader.count(); left > 0; left--) {
+    endpoints.push({ nodeId: reader.int32(), host: reader.string() ?? "", port: reader.int32() });
+    reader.string(); // rack
+    reader.skipTags();
+  }
+  return endpoints;
+}
+
+/**
+ * Brokers answer in an order of their own, but mostly in that of the request: a search that begins behind the result found before
+ * ends at once. Rejected: a map, which costs more to fill than a request's few results to search.
+ *
+ * @returns -1 if there is none.
+ */
+export function indexOfResult(results: readonly TopicPartition[], of: TopicPartition, from: number): number {
+  for (let i = 0; i < results.length; i++) {
+    const at = (from + i) % results.length;
+    const result = results[at]!;
+    if (result.partition === of.partition && result.topic === of.topic) return at;
+  }
+  return -1;
+}
+
+const NONE: readonly never[] = [];
+
+/** Reads Kafka's compact encoding; every read past the end is a RangeError. */
 class CompactReader {
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   #at = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get position(): number {
+    return this.#at;
   }
 
   skip(count: number): void {
-    if (this.#at + count > this.#bytes.length) throw new RangeError("a Produce response is cut short");
-    this.#at += count;
+    this.skipTo(this.#at + count);
+  }
+
+  /** Goes on there, whatever of it was read. */
+  skipTo(position: number): void {
+    if (position > this.#bytes.length) throw new RangeError("a Produce response is cut short");
+    this.#at = position;
   }
 
   int16(): number {
     this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
+    return this.#view.getInt16(this.#at - 2);
   }
 
   int32(): number {
     this.#at += 4;
-    return this.#bytes.readInt32BE(this.#at - 4);
+    return this.#view.getInt32(this.#at - 4);
   }
 
   /** As a double: offsets stay below 2^53. */
   int64(): number {
-    const high = this.int32();
-    this.#at += 4;
-    return high * 0x1_0000_0000 + this.#bytes.readUInt32BE(this.#at - 4);
+    this.#at += 8;
+    return this.#view.getInt32(this.#at - 8) * 0x1_0000_0000 + this.#view.getUint32(this.#at - 4);
   }
 
   varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.#bytes.readUInt8(this.#at++);
-      value += (byte & 0x7f) * 2 ** shift;
+    let value = this.#view.getUint8(this.#at++);
+    if (value < 0x80) return value;
+    value &= 0x7f;
+    for (let scale = 2 ** 7; scale < 2 ** 35; scale *= 2 ** 7) {
+      const byte = this.#view.getUint8(this.#at++);
+      value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
     throw new RangeError("over-long varint in a Produce response");
+  }
+
+  /** Of the elements of an array; negative if there is none. */
+  count(): number {
+    return this.varint() - 1;
   }
 
   string(): string | undefined {
@@ -210,19 +304,10 @@ class CompactReader {
     return this.#bytes.toString("utf8", this.#at - length, this.#at);
   }
 
-  array(element: () => void): void {
-    for (let left = this.varint() - 1; left > 0; left--) element();
-  }
-
-  /** @param read is given each tag, and may read as much of its value as it wants. */
-  tags(read: (tag: number) => void): void {
+  skipTags(): void {
     for (let left = this.varint(); left > 0; left--) {
-      const tag = this.varint();
-      const length = this.varint();
-      const start = this.#at;
-      read(tag);
-      this.#at = start;
-      this.skip(length);
+      this.varint();
+      this.skip(this.varint());
     }
   }
 }
