@@ -186,7 +186,7 @@ export const OPTIONS = {
     "LINGER",
     duration(0, 60_000),
     "5ms",
-    "How long a record batch waits to be filled while another of its partition is in flight.",
+    "How long a record batch waits to be filled while another of its partition is in flight; a small one, while any is to its broker.",
   ),
   recordBatchBytesMax: option(
     "RECORD_BATCH_BYTES_MAX",

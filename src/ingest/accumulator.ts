@@ -1,6 +1,7 @@
 // The open record batch of one topic-partition, and when it is sealed.
 //
-// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight, and else when all
+// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight (unless the broker is
+// busy: accumulators.ts), and else when all
 // that is in flight is settled or its linger ends, whichever is first (with five in flight at that moment: when one of them
 // is settled). So an idle partition adds no delay at all, a busy one fills its batches by itself, and `linger` bounds what a
 // slow broker can hold back.
@@ -27,6 +28,8 @@ export class Accumulator {
   unsettled = 0;
   /** Is it on the pipeline's list of those that got records in this turn? */
   touched = false;
+  /** Is it on the list of those whose open batch waits for their broker? */
+  waitsForBroker = false;
   /** The next batch probably becomes as large as the last one. */
   #sizeHint = FIRST_SIZE_HINT_BYTES;
 

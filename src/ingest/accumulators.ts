@@ -4,6 +4,10 @@
 // from the sockets brought share record batches. Rejected: sealing at the end of each client's batch, which makes a record
 // batch of every unary call.
 //
+// An idle partition's batch waits all the same while its broker has a request to answer, unless it is large (what Nagle's rule
+// is to a connection): sent alone it would cost Kafka and this worker as much as those of all partitions together. It goes with
+// the answer, along with what that makes ready, or when its linger ends. Without a linger nothing waits.
+//
 // Invariants: record batches of one accumulator are handed over in the order in which they were filled; an open batch was
 // touched in this turn or is in the linger queue, so `sealOpen` finds every one.
 
@@ -27,17 +31,25 @@ export interface AccumulatorsOptions {
   readonly lingerMs: number;
 }
 
+/** A batch of so many bytes is worth a request of its own. */
+const HELD_BYTES_MAX = 32 << 10;
+
 export class Accumulators {
   readonly #clock: Clock;
   readonly #options: AccumulatorsOptions;
+  readonly #isBusy: (accumulator: Accumulator) => boolean;
   readonly #handOver: (batch: RecordBatch) => void;
   readonly #pool: BufferPool;
   readonly #lingering: LingerQueue;
   readonly #touched: Accumulator[] = [];
   #pumpScheduled = false;
+  /** Idle partitions whose open batches wait because their broker is busy. */
+  #held: Accumulator[] = [];
+  #releaseScheduled = false;
 
   /**
    * @param keptBytesMax how many bytes of buffers are kept for later.
+   * @param isBusy whether something is under way to the broker of the partition, so that a small batch may wait for its answer.
    * @param handOver takes each sealed batch; whoever has it calls `settled` when all its records are.
    */
   constructor(
@@ -45,10 +57,12 @@ export class Accumulators {
     metrics: Metrics,
     options: AccumulatorsOptions,
     keptBytesMax: number,
+    isBusy: (accumulator: Accumulator) => boolean,
     handOver: (batch: RecordBatch) => void,
   ) {
     this.#clock = clock;
     this.#options = options;
+    this.#isBusy = isBusy;
     this.#handOver = handOver;
     this.#pool = new BufferPool(keptBytesMax);
     this.#lingering = new LingerQueue(clock, options.lingerMs, (batch) => this.#lingerEnded(batch));
@@ -129,6 +143,7 @@ export class Accumulators {
     batch.release();
     const accumulator = batch.accumulator;
     accumulator.inFlight--;
+    if (this.#held.length > 0) this.#releaseSoon();
     const { open, inFlight } = accumulator;
     if (open === undefined) return;
     if (inFlight === 0 || (open.overdue && inFlight < IN_FLIGHT_MAX)) this.#seal(accumulator, "settled");
@@ -139,10 +154,38 @@ export class Accumulators {
     for (const accumulator of this.#touched) {
       accumulator.touched = false;
       if (accumulator.open === undefined) continue;
-      if (accumulator.inFlight === 0) this.#seal(accumulator, "idle");
+      if (accumulator.inFlight === 0 && !this.#mayWait(accumulator, accumulator.open)) this.#seal(accumulator, "idle");
       else if (!accumulator.open.lingers) this.#lingering.add(accumulator.open);
     }
     this.#touched.length = 0;
+  }
+
+  #mayWait(accumulator: Accumulator, open: RecordBatch): boolean {
+    if (open.length >= HELD_BYTES_MAX || this.#options.lingerMs === 0 || !this.#isBusy(accumulator)) return false;
+    if (!accumulator.waitsForBroker) this.#held.push(accumulator);
+    accumulator.waitsForBroker = true;
+    return true;
+  }
+
+  /** Once all that one answer tells is settled, and before what it makes ready is sent, so that all of it leaves together. */
+  #releaseSoon(): void {
+    if (this.#releaseScheduled) return;
+    this.#releaseScheduled = true;
+    queueMicrotask(() => {
+      this.#releaseScheduled = false;
+      this.#release();
+    });
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const accumulator of held) {
+      accumulator.waitsForBroker = false;
+      // Else it was sealed meanwhile, or waits for its own partition.
+      if (accumulator.open === undefined || accumulator.inFlight > 0) continue;
+      if (!this.#mayWait(accumulator, accumulator.open)) this.#seal(accumulator, "answered");
+    }
   }
 
   /** With as many in flight as a producer may have, sealing now would only make smaller batches wait in a longer queue. */

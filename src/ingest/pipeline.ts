@@ -28,6 +28,8 @@ import { type Topic, Topics } from "./topics.ts";
 export interface BatchSink {
   /** Why a client's batch of this size would not be stored, if that is known before it is begun: it is refused whole then. */
   refusal?(bytes: number): IngestError | undefined;
+  /** As in Producer. */
+  busy?(topic: string, partition: number): boolean;
   send(batch: SealedBatch, settler: BatchSettler): void;
 }
 
@@ -73,7 +75,14 @@ export class Pipeline {
     this.#clock = clock;
     this.#random = dependencies.random;
     const keptBytesMax = options.bytesMax * POOL_SHARE;
-    this.#accumulators = new Accumulators(clock, metrics, options, keptBytesMax, (batch) => this.#handOver(batch));
+    this.#accumulators = new Accumulators(
+      clock,
+      metrics,
+      options,
+      keptBytesMax,
+      ({ durability, topic, partition }) => this.#sinks[durability]?.busy?.(topic.name, partition) === true,
+      (batch) => this.#handOver(batch),
+    );
     this.#index = new EventIndex(options.eventsMax);
     this.admission = new Admission(clock, metrics, options, dependencies.random);
     this.#settlement = new Settlement(

@@ -152,6 +152,11 @@ export interface Producer extends Component {
    * can go wrong is told to the settler. After `drain` a batch fails as UNAVAILABLE.
    */
   send(batch: SealedBatch, settler: BatchSettler): void;
+  /**
+   * Has the broker of the partition something to answer, so that a small batch had better wait for that and go together with
+   * others? A hint: whoever cannot tell has no such method.
+   */
+  busy?(topic: string, partition: number): boolean;
   health(): ProducerHealth;
   /** For whoever looks for the cause of an incident. Changes nothing. */
   inspect(): ProducerState;

@@ -9,7 +9,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { Durability, durabilityLabel, type GivenDurability } from "./batch.ts";
 
 /** Why a record batch was sealed. */
-export type SealCause = "idle" | "full" | "linger" | "settled" | "flush";
+export type SealCause = "idle" | "full" | "linger" | "settled" | "answered" | "flush";
 
 /** What batches without an event are timed under, and those whose topic is gone. */
 const NO_TOPIC = "(none)";

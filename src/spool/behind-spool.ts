@@ -61,7 +61,10 @@ class Line {
 
 export class BehindSpool {
   /** For REPLICATED batches. */
-  readonly replicated = { send: (batch: SealedBatch, settler: BatchSettler) => this.#replicated(batch, settler) };
+  readonly replicated = {
+    send: (batch: SealedBatch, settler: BatchSettler) => this.#replicated(batch, settler),
+    busy: (topic: string, partition: number) => this.#producer.busy?.(topic, partition) === true,
+  };
   /** For PERSISTED batches. */
   readonly persisted = {
     send: (batch: SealedBatch, settler: BatchSettler) => this.#persisted(batch, settler),

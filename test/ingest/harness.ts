@@ -53,6 +53,8 @@ export class FakeSink implements BatchSink {
   readonly sent: Sent[] = [];
   /** Why batches are refused before they are begun. */
   refuses: IngestError | undefined;
+  /** Has whoever leads the partitions enough to do? */
+  isBusy = false;
   readonly #journal: Sent[];
 
   /** @param journal where everything is noted that goes to this sink and to others. */
@@ -65,6 +67,10 @@ export class FakeSink implements BatchSink {
     this.all.push(sent);
     this.#journal.push(sent);
     this.sent.push(sent);
+  }
+
+  busy(): boolean {
+    return this.isBusy;
   }
 
   refusal(): IngestError | undefined {

@@ -68,6 +68,7 @@ const actions = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ kind: "turn" as const }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(25) }) },
   { weight: 1, arbitrary: fc.constant({ kind: "lookups" as const }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("busy" as const), busy: fc.boolean() }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -131,6 +132,9 @@ export class Model {
         break;
       case "lookups":
         this.#answerLookups();
+        break;
+      case "busy":
+        harness.replicated.isBusy = action.busy;
         break;
       case "settle":
         this.#settle(action.which, action.pieces, action.backwards, action.fail);

@@ -91,6 +91,86 @@ test("a batch behind one in flight waits for its linger, and no longer", () => {
   assert.deepEqual(harness.sealed(), { idle: 1, linger: 1 });
 });
 
+/** What one answer settles is settled; after that comes what had to wait for it. */
+const afterAnswer = () => Promise.resolve();
+
+test("while the broker is busy small batches of idle partitions wait for an answer, and go with what it makes ready", async () => {
+  const harness = new Harness();
+  harness.publishValues(["a"], 0);
+  harness.turn();
+  harness.replicated.isBusy = true;
+  for (const [value, partition] of [
+    ["b", 0],
+    ["c", 1],
+    ["d", 2],
+    ["e", 1],
+  ] as const) {
+    harness.publishValues([value], partition);
+    harness.turn();
+  }
+  const first = harness.replicated.next();
+  assert.deepEqual(harness.replicated.sent, []);
+  harness.replicated.isBusy = false;
+  first.stored(0);
+  await afterAnswer();
+  assert.deepEqual(
+    harness.replicated.sent.map(({ values }) => values),
+    [["b"], ["c", "e"], ["d"]],
+  );
+  assert.deepEqual(harness.sealed(), { idle: 1, settled: 1, answered: 2 });
+});
+
+test("a broker that is still busy after an answer is waited for once more, and not beyond the linger", async () => {
+  const harness = new Harness({ lingerMs: 5 });
+  harness.publishValues(["a"], 0);
+  harness.turn();
+  harness.replicated.isBusy = true;
+  harness.publishValues(["b"], 1);
+  harness.turn();
+  harness.replicated.next().stored(0);
+  await afterAnswer();
+  assert.deepEqual(harness.replicated.sent, []);
+  harness.clock.advance(5);
+  assert.deepEqual(harness.replicated.next().values, ["b"]);
+  assert.deepEqual(harness.sealed(), { idle: 1, linger: 1 });
+});
+
+test("a large batch of an idle partition does not wait for a busy broker", () => {
+  const harness = new Harness();
+  harness.replicated.isBusy = true;
+  harness.publishValues(["x".repeat(20_000)], 0);
+  harness.turn();
+  assert.deepEqual(harness.replicated.sent, []);
+  harness.publishValues(["y".repeat(20_000)], 0);
+  harness.turn();
+  assert.equal(harness.replicated.next().count, 2);
+  assert.deepEqual(harness.sealed(), { idle: 1 });
+});
+
+test("without a linger nothing waits for a busy broker", () => {
+  const harness = new Harness({ lingerMs: 0 });
+  harness.replicated.isBusy = true;
+  harness.publishValues(["a"], 0);
+  harness.turn();
+  assert.deepEqual(harness.replicated.next().values, ["a"]);
+});
+
+test("what waits for a busy broker goes first when a stream changes its durability", () => {
+  const harness = new Harness();
+  harness.replicated.isBusy = true;
+  const publish = (value: string, durability: Durability, previous: Durability): void => {
+    harness.publish({ topic: "t", durability, events: [{ value: Buffer.from(value), partition: 0 }] }, previous);
+    harness.turn();
+  };
+  publish("a", Durability.REPLICATED, Durability.UNSPECIFIED);
+  assert.deepEqual(harness.journal, []);
+  publish("b", Durability.PERSISTED, Durability.REPLICATED);
+  assert.deepEqual(
+    harness.journal.map(({ values }) => values),
+    [["a"], ["b"]],
+  );
+});
+
 test("what is open is told with its age, and once only", () => {
   const harness = new Harness({ lingerMs: 50, topics: { t: { partitions: 2 } } });
   const { accumulatorEvents, accumulatorBytes, accumulatorOldestAge } = harness.metrics;

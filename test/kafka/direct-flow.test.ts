@@ -110,6 +110,22 @@ test("a throttled connection gets nothing for as long as the broker asked", asyn
   assert.equal(value(harness.metrics, "sluice_kafka_throttle_seconds_total"), 0.25);
 });
 
+test("a broker is busy while it has a request to answer, for the partitions that it leads", async () => {
+  await using harness = await start({ brokers: 2, topics: { t: 4 } });
+  const settlements = new Settlements();
+  await sendEach(harness, settlements, ["warm"], 0);
+  await sendEach(harness, settlements, ["warm"], 1);
+  const { producer } = harness;
+  const busy = () => [0, 1, 3].map((partition) => producer.busy("t", partition));
+  watch(harness.cluster, ({ length }) => (length > 0 ? { delayMs: 300 } : undefined));
+  assert.deepEqual(busy(), [false, false, false]);
+  const sending = sendEach(harness, settlements, ["a"], 0);
+  await until(() => value(harness.metrics, IN_FLIGHT) === 1, "it is in flight");
+  assert.deepEqual(busy(), [true, false, false], "nothing is known of a partition without batches");
+  await sending;
+  assert.deepEqual(busy(), [false, false, false]);
+});
+
 test("partitions of several topics share one request to their leader", async () => {
   const topics = { t: 4, u: 4, v: 4 };
   await using harness = await start({ topics });

@@ -219,7 +219,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "one-id-for-both-ways": {
     what: "live batches push spooled ones out of the memory of the brokers",
-    from: 200,
+    from: 350,
     edits: [
       {
         file: "src/kafka/direct/numbering.ts",

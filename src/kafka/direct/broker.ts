@@ -116,6 +116,11 @@ export class Broker {
     return this.#link?.connection.inFlight ?? 0;
   }
 
+  /** Has it a Produce request to answer? */
+  get busy(): boolean {
+    return this.#requestsInFlight > 0;
+  }
+
   /** The partition may have something to send to this broker. */
   ready(partition: PartitionProducer): void {
     this.#ready.add(partition);

@@ -106,6 +106,11 @@ export class DirectProducer implements Producer, PartitionHost {
     partition.enqueue(batch, settler);
   }
 
+  busy(topic: string, partition: number): boolean {
+    const leader = this.#topics.get(topic)?.partitions.get(partition)?.leader ?? -1;
+    return leader >= 0 && this.#cluster.broker(leader)?.busy === true;
+  }
+
   health(): ProducerHealth {
     const problems = new Set(this.#cluster.problems());
     const leaderless: string[] = [];
