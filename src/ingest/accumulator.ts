@@ -1,10 +1,9 @@
 // The open record batch of one topic-partition, and when it is sealed.
 //
-// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight (unless the broker is
-// busy: accumulators.ts), and else when all
+// A batch is sealed when the next record does not fit, at once when nothing of the partition is in flight, and else when all
 // that is in flight is settled or its linger ends, whichever is first (with five in flight at that moment: when one of them
-// is settled). So an idle partition adds no delay at all, a busy one fills its batches by itself, and `linger` bounds what a
-// slow broker can hold back.
+// is settled). So an idle partition adds no delay (unless its broker is busy: accumulators.ts), a busy one fills its batches by
+// itself, and `linger` bounds what a slow broker can hold back.
 
 import type { Clock } from "../clock.ts";
 import type { GivenDurability } from "./batch.ts";
