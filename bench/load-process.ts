@@ -53,7 +53,7 @@ function loadCommand(load: Load, target: Target, options: BenchOptions, durabili
   if (loadgen === undefined) {
     // prettier-ignore
     const flags = {
-      addr: target.grpc, pid: target.pid, topics: topics.join(","), mode, callers, window, batch, "value-bytes": valueBytes, headers,
+      addr: target.grpc, pid: target.pid, topic: topics.join(","), mode, callers, window, batch, "value-bytes": valueBytes, headers,
       connections, rate, warm, seconds, durability,
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);

@@ -39,7 +39,7 @@ Drives sluice.v1.EventIngest on loopback with prebuilt requests and prints one l
   --value-bytes N    bytes of an event's value (200)
   --keys N           distinct keys (10000)
   --headers N        headers of an event (0)
-  --topics NAMES     the topics, with commas between them: requests are for them in turns (bench)
+  --topic NAME       the topic, or several with commas between them, for which the requests are in turns (bench)
   --durability N     0 unspecified, 1 REPLICATED, 2 PERSISTED (0)
   --connections N    connections (4)
   --warm SECONDS     load before the measurement (3)
@@ -61,7 +61,7 @@ export function parseLoadOptions(args: readonly string[]): LoadOptions | "help" 
       "value-bytes": { type: "string", default: "200" },
       keys: { type: "string", default: "10000" },
       headers: { type: "string", default: "0" },
-      topics: { type: "string", default: "bench" },
+      topic: { type: "string", default: "bench" },
       durability: { type: "string", default: "0" },
       connections: { type: "string", default: "4" },
       warm: { type: "string", default: "3" },
@@ -94,7 +94,7 @@ export function parseLoadOptions(args: readonly string[]): LoadOptions | "help" 
     valueBytes: number("value-bytes", 0, 16 << 20),
     keys: number("keys", 1, 1e9),
     headers: number("headers", 0, 1000),
-    topics: values.topics.split(","),
+    topics: values.topic.split(","),
     durability: number("durability", 0, 2),
     connections: number("connections", 1, 10_000),
     warmMs: number("warm", 0, 3600, false) * 1000,

@@ -20,6 +20,17 @@ test("an option that is no number in its range is an error that names it", () =>
   assert.throws(() => parseLoadOptions([...addr, "--mode", "bidi"]), /--mode: give unary or stream/);
 });
 
+test("one topic is named, or several in turns", () => {
+  const addr = ["--addr", "127.0.0.1:1"];
+  const topicsOf = (...args: string[]) => {
+    const options = parseLoadOptions([...addr, ...args]);
+    assert.ok(options !== "help");
+    return options.topics;
+  };
+  assert.deepEqual(topicsOf(), ["bench"]);
+  assert.deepEqual(topicsOf("--topic", "a,b"), ["a", "b"]);
+});
+
 const RESULT = {
   requests_per_s: 10,
   events_per_s: 1000,
