@@ -59,15 +59,13 @@ export class FrameReader {
   /** Reads `buffer[at, length)`. @throws ConnectionError, after which it is not to be used. */
   read(buffer: Buffer, at: number, length: number): void {
     while (at < length && !this.#stopped) {
-      if (this.#headBytes === 0 && length - at >= HEAD_BYTES) {
-        const end = this.#whole(buffer, at, length);
-        if (end >= 0) {
-          at = end;
-          continue;
-        }
-      }
       if (this.#headBytes < HEAD_BYTES) {
         if (this.#headBytes === 0 && length - at >= HEAD_BYTES) {
+          const end = this.#whole(buffer, at, length);
+          if (end >= 0) {
+            at = end;
+            continue;
+          }
           this.#begin(buffer, at);
           at += HEAD_BYTES;
         } else {
