@@ -140,7 +140,14 @@ for (const version of VERSIONS) {
       const timeoutMs = dice.below(60_000);
       const correlationId = dice.below(2 ** 31);
       const clientId = text(dice, 20);
-      const pieces = encodeProduceRequest(version, correlationId, clientId, timeoutMs, itemsOf(messages));
+      const pieces = encodeProduceRequest(
+        version,
+        correlationId,
+        clientId,
+        timeoutMs,
+        itemsOf(messages),
+        new RequestBuffer(),
+      );
       const { body, ...header } = readHeader(Buffer.concat(pieces));
       const size = pieces.reduce((sum, piece) => sum + piece.length, 0) - 4;
       assert.deepEqual(header, { size, apiKey: 0, apiVersion: version, correlationId, clientId, tags: 0 });
@@ -152,7 +159,7 @@ for (const version of VERSIONS) {
 test("large batches are pieces of their own, as they lie; small ones are copied between their neighbours", () => {
   const [small, large] = [Buffer.alloc(100, 1), Buffer.alloc(5_000, 2)];
   const items = [small, large, small, small, large].map((bytes, partition) => ({ topic: "t", partition, bytes }));
-  const pieces = encodeProduceRequest(11, 1, "c", 1_000, items);
+  const pieces = encodeProduceRequest(11, 1, "c", 1_000, items, new RequestBuffer());
   assert.equal(pieces.length, 5);
   assert.equal(pieces[1], large);
   assert.equal(pieces[3], large);
@@ -167,7 +174,7 @@ test("a buffer takes one request after the other, however large", () => {
       bytes: Buffer.alloc(partition % 10 === 9 ? 5_000 : 2_000, partition),
     }));
     const pieces = encodeProduceRequest(11, count, "c", 1_000, items, buffer);
-    const alone = encodeProduceRequest(11, count, "c", 1_000, items);
+    const alone = encodeProduceRequest(11, count, "c", 1_000, items, new RequestBuffer());
     assert.deepEqual(Buffer.concat(pieces), Buffer.concat(alone));
     assert.equal(readHeader(Buffer.concat(pieces)).size, Buffer.concat(pieces).length - 4);
   }

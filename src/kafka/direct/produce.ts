@@ -70,7 +70,7 @@ export function encodeProduceRequest(
   clientId: string,
   timeoutMs: number,
   items: readonly ProduceItem[],
-  buffer = new RequestBuffer(),
+  buffer: RequestBuffer,
 ): Buffer[] {
   let topics = 0;
   let bytesMax = REQUEST_BYTES_MAX + clientId.length * UTF8_BYTES_MAX;

@@ -91,6 +91,7 @@ export function fastClock(factor: number): Clock {
   return {
     ...systemClock,
     monotonic: () => systemClock.monotonic() * factor,
+    recentMonotonic: () => systemClock.recentMonotonic() * factor,
     setTimeout: (callback, delayMs) => systemClock.setTimeout(callback, delayMs / factor),
   };
 }
