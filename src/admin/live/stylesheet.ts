@@ -44,7 +44,7 @@ button[aria-pressed="true"] { background: var(--accent); border-color: var(--acc
 .badge.good { background: var(--good-back); } .badge.warn { background: var(--warn-back); color: var(--warn); } .badge.bad { background: var(--bad-back); }
 .now { display: grid; gap: .6rem; }
 .bottleneck { padding: .65rem 1rem; background: var(--panel); border: 1px solid var(--edge); border-left: 4px solid var(--good); border-radius: .5rem; font-size: 1.05rem; min-height: 3rem; }
-.bottleneck:has(.stage-admit, .stage-queue, .stage-produce, .stage-worker) { border-left-color: var(--bad); }
+.bottleneck:has(.stage-admit, .stage-queue, .stage-produce, .stage-worker, .not-ready) { border-left-color: var(--bad); }
 .bottleneck p { margin: 0; } .bottleneck strong { margin-right: .5rem; } .bottleneck .also { color: var(--soft); font-size: .95rem; }
 .problems { margin: 0; padding: .6rem 1rem .6rem 2rem; background: var(--warn-back); border-radius: .5rem; }
 .tiles { display: grid; grid-template-columns: repeat(10, 1fr); gap: 1px; margin: 0; background: var(--edge); border: 1px solid var(--edge); border-radius: .5rem; overflow: hidden; }

@@ -33,7 +33,7 @@ function detail({ stage, sentence }: Bottleneck): string {
 export function bottleneckBox({ service, bottleneck }: LiveSnapshot): Html {
   // Where nothing is taken, nothing is held up; saying so would sound as if all were well.
   if (!service.ready && bottleneck.stage === "none") {
-    return html`<p class="stage-worker"><strong>Not ready</strong> <span>events are not taken now</span></p>`;
+    return html`<p class="not-ready"><strong>Not ready</strong> <span>events are not taken now</span></p>`;
   }
   return html`<p class="stage-${bottleneck.stage}">
       <strong>${TITLES[bottleneck.stage]}</strong> <span>${detail(bottleneck)}</span>
