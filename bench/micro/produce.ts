@@ -5,16 +5,11 @@
 // process sleeps in between, as it does beside a real broker. `--batches 3 --bytes 1500`: record batches a request, of as many
 // of the 6 partitions, and their size.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { systemClock } from "../../src/clock.ts";
 import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
-import { DirectProducer } from "../../src/kafka/direct/producer.ts";
-import { silentLogger } from "../../src/telemetry/log.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { writeBatchHeader } from "../../src/wire/record-batch.ts";
+import { direct } from "../../test/kafka/support/harness.ts";
+import { startBroker, topicNames } from "../brokers.ts";
 import { median } from "../statistics.ts";
 
 const { values } = parseArgs({
@@ -23,34 +18,15 @@ const { values } = parseArgs({
 const BATCHES = Number(values.batches);
 const BYTES = Number(values.bytes);
 
-const TOPIC = "bench";
+const [TOPIC = ""] = topicNames(1);
 const PARTITIONS = 6;
 const RECORDS = 14;
 const ROUNDS = 9;
 const WARM_UP_ROUNDS = 3;
 const REQUESTS_PER_ROUND = 3_000;
 
-const standIn = spawn(process.execPath, [
-  fileURLToPath(new URL("../standin.ts", import.meta.url)),
-  `${TOPIC}=${PARTITIONS}`,
-]);
-const [ready] = await once(standIn.stderr, "data");
-const [host = "", port] = String(JSON.parse(String(ready)).bootstrap).split(":");
-
-const metrics = createMetrics();
-const producer = new DirectProducer(
-  { log: silentLogger(), metrics, clock: systemClock, random: Math.random },
-  {
-    bootstrap: [{ host, port: Number(port) }],
-    clientId: "sluice",
-    connectTimeoutMs: 5_000,
-    requestTimeoutMs: 30_000,
-    metadataMaxAgeMs: 300_000,
-    autoCreateTopics: false,
-    tls: undefined,
-    sasl: undefined,
-  },
-);
+await using broker = await startBroker("standin", new AbortController().signal);
+const { producer } = direct(broker.bootstrap, { requestTimeoutMs: 30_000 });
 await producer.start();
 await producer.lookup(TOPIC);
 
@@ -93,5 +69,4 @@ for (let i = 0; i < ROUNDS + WARM_UP_ROUNDS; i++) {
   if (i >= WARM_UP_ROUNDS) measured.push((user + system) / REQUESTS_PER_ROUND);
 }
 console.log(`${median(measured).toFixed(1)} us of CPU a request of ${BATCHES} record batches`);
-standIn.stdin.end();
-process.exit(0);
+await producer.dispose();

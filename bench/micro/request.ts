@@ -8,12 +8,13 @@
 import { parseArgs } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { systemClock } from "../../src/clock.ts";
+import { loadConfig } from "../../src/config.ts";
+import { nativeOptions } from "../../src/grpc-options.ts";
 import { Calls } from "../../src/grpc/native/calls.ts";
 import { Notices } from "../../src/grpc/native/notices.ts";
 import { TransportObserver } from "../../src/grpc/native/observer.ts";
 import { EventIngest } from "../../src/grpc/publish.ts";
 import { Connection } from "../../src/http2/connection.ts";
-import type { Http2Options } from "../../src/http2/options.ts";
 import { PagePool } from "../../src/http2/page-pool.ts";
 import type { Transport } from "../../src/http2/transport.ts";
 import { Turn } from "../../src/http2/turn.ts";
@@ -21,6 +22,7 @@ import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
 import { SampleLabels } from "../../src/profiling/labels.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { Flag, frame, PREFACE, Type } from "../../test/http2/support/frames.ts";
 import { requestBlocks } from "../load/hpack.ts";
 import { prebuild } from "../load/requests.ts";
 import { median } from "../statistics.ts";
@@ -43,34 +45,10 @@ const TURNS = Math.ceil(40_000 / (CALLS * CONNECTIONS));
 const COLD_BYTES = 4 << 20;
 const CACHE_LINE_BYTES = 64;
 
-const OPTIONS: Http2Options = {
-  host: "127.0.0.1",
-  port: 0,
-  tls: undefined,
-  connectionsMax: 100,
-  streamsMax: 1_000,
-  streamWindowBytes: 1 << 20,
-  connectionWindowBytes: 8 << 20,
-  headerListBytesMax: 16_384,
-  unsentBytesMax: 1 << 20,
-  handshakeTimeoutMs: 10_000,
-  headersTimeoutMs: 10_000,
-  stallTimeoutMs: 30_000,
-  keepaliveTimeMs: 60_000,
-  keepaliveTimeoutMs: 20_000,
-  idleMaxMs: 900_000,
-  ageMaxMs: 1_800_000,
-  ageGraceMs: 30_000,
-};
-const LIMITS = { messageBytesMax: 1 << 20, receiveBytesMax: 16 << 20, messageTimeoutMs: 30_000 };
+const loaded = loadConfig({});
+if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
+const OPTIONS = nativeOptions(loaded.config);
 const METHOD = "/sluice.v1.EventIngest/Publish";
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const HEADERS = 1;
-const DATA = 0;
-const SETTINGS = 4;
-const WINDOW_UPDATE = 8;
-const END_HEADERS = 4;
-const END_STREAM = 1;
 
 const metrics = createMetrics();
 const attribution = new SampleLabels(systemClock);
@@ -91,7 +69,7 @@ const sink = {
 
 const pipeline = benchPipeline(sink, metrics, undefined, attribution);
 const { methods } = new EventIngest({ pipeline, metrics, clock: systemClock, attribution });
-const calls = new Calls({ metrics, clock: systemClock, observer, notices }, methods, LIMITS);
+const calls = new Calls({ metrics, clock: systemClock, observer, notices }, methods, OPTIONS);
 const labels = attribution.ofAll("write");
 const context = {
   handler: calls.open.bind(calls),
@@ -107,15 +85,6 @@ const context = {
   }),
   closed: () => {},
 };
-
-function frame(type: number, flags: number, id: number, payload: Uint8Array): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(id, 5);
-  return Buffer.concat([head, payload]);
-}
 
 /** A client that sends the same bytes in every turn, but for the numbers of the streams. */
 class Client {
@@ -142,17 +111,20 @@ class Client {
     const { first, later } = requestBlocks(METHOD, "127.0.0.1:50051", "grpc-go/1.80.0", 4_096);
     const opening = Buffer.concat([
       PREFACE,
-      frame(SETTINGS, 0, 0, Buffer.alloc(0)),
-      frame(WINDOW_UPDATE, 0, 0, Buffer.from([0x3f, 0xff, 0, 0])),
-      frame(HEADERS, END_HEADERS, 1, first),
-      frame(DATA, END_STREAM, 1, messages[0]!),
+      frame(Type.SETTINGS, 0, 0),
+      frame(Type.WINDOW_UPDATE, 0, 0, Buffer.from([0x3f, 0xff, 0, 0])),
+      frame(Type.HEADERS, Flag.END_HEADERS, 1, first),
+      frame(Type.DATA, Flag.END_STREAM, 1, messages[0]),
     ]);
     this.#connection.received(opening, opening.length);
     this.#nextId = 3;
     const frames: Buffer[] = [];
     let at = 0;
     for (const message of messages) {
-      for (const each of [frame(HEADERS, END_HEADERS, 0, later), frame(DATA, END_STREAM, 0, message)]) {
+      for (const each of [
+        frame(Type.HEADERS, Flag.END_HEADERS, 0, later),
+        frame(Type.DATA, Flag.END_STREAM, 0, message),
+      ]) {
         frames.push(each);
         this.#ids.push(at + 5);
         at += each.length;
