@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly seconds: number;
   readonly warm: number;
   readonly rounds: number;
+  /** How often the targets of a load are started, each time for all rounds. */
+  readonly starts: number;
   /** Requests per second; 0: closed loop. */
   readonly rate: number;
   readonly headers: number;
@@ -47,6 +49,8 @@ events per CPU-second of each one's whole process tree. Read docs/benchmarks.md 
   --seconds N           what is measured of each round (6)
   --warm N              load before it, in seconds (3)
   --rounds N            rounds; each drives every target once (3)
+  --starts N            start the targets anew this many times, each time for --rounds rounds (1); from 5 on, ratios have
+                        an interval that knows how processes differ. Not for durability, idle, ready and curve
   --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0).
                         The curve's rate, too; open-2000 keeps its own
   --headers N           headers of an event (0)
@@ -69,6 +73,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
       seconds: { type: "string", default: "6" },
       warm: { type: "string", default: "3" },
       rounds: { type: "string", default: "3" },
+      starts: { type: "string", default: "1" },
       rate: { type: "string", default: "0" },
       headers: { type: "string", default: "0" },
       connections: { type: "string", default: "4" },
@@ -83,7 +88,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
   if (values.help) return "help";
   const errors: string[] = [];
   const number = (
-    name: "seconds" | "warm" | "rounds" | "rate" | "headers" | "connections",
+    name: "seconds" | "warm" | "rounds" | "starts" | "rate" | "headers" | "connections",
     min: number,
     max: number,
   ) => {
@@ -112,6 +117,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     seconds: number("seconds", 0.5, 3600),
     warm: number("warm", 0, 3600),
     rounds: Math.floor(number("rounds", 1, 1000)),
+    starts: Math.floor(number("starts", 1, 1000)),
     rate: number("rate", 0, 1e7),
     headers: Math.floor(number("headers", 0, 1000)),
     connections: Math.floor(number("connections", 1, 10_000)),

@@ -5,7 +5,7 @@ import { availableParallelism, cpus, loadavg, release } from "node:os";
 import { formatCurve } from "./curve-report.ts";
 import type { Ratio, Row, TargetLoad } from "./rows.ts";
 import { describe, SCENARIOS } from "./scenarios.ts";
-import { median } from "./statistics.ts";
+import { median, SAMPLE_MIN } from "./statistics.ts";
 import { ROOT } from "./targets.ts";
 
 /** Where a run was made: numbers of two environments must not be compared. */
@@ -48,7 +48,7 @@ export function formatRow(row: Row): string {
       return [
         title,
         ...loadTable(row.targets),
-        ...row.ratios.map(formatRatio),
+        ...row.ratios.map((ratio) => formatRatio(ratio, row.starts)),
         ...formatWorkers(row.targets),
         ...(row.rate > 0 ? formatLatencies(row.targets) : []),
         ...problems(row.targets),
@@ -101,11 +101,16 @@ function loadTable(loads: readonly TargetLoad[]): string[] {
   return [head, ...lines];
 }
 
-function formatRatio({ of, to, median, min, max }: Ratio): string {
+/** How one compares with the other, and how sure that is: of one start, it is only of the processes that were measured. */
+export function formatRatio({ of, to, median, interval, min, max }: Ratio, starts: number): string {
   // Two of nearly the same efficiency are compared because hundredths matter.
   const digits = median < 2 ? 3 : 2;
-  const [middle, least, most] = [median, min, max].map((ratio) => `${ratio.toFixed(digits)}x`);
-  return `  ${of} / ${to}: ${middle} events per CPU-second (rounds ${least} to ${most})`;
+  const text = (ratio: number) => `${ratio.toFixed(digits)}x`;
+  const sure =
+    interval === undefined
+      ? `not sure: fewer than ${SAMPLE_MIN} ${starts === 1 ? "rounds" : "starts"}`
+      : `95 % sure${starts === 1 ? " for this start" : ""}: ${text(interval.low)} to ${text(interval.high)}`;
+  return `  ${of} / ${to}: ${text(median)} events per CPU-second (${sure}; rounds ${text(min)} to ${text(max)})`;
 }
 
 /** What a worker of the service takes, and how much more than one of each other service. */

@@ -4,6 +4,9 @@
 // to one round it does to its pair, so the ratio of a pair holds where the absolute numbers do not. A target that is not
 // loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it.
 //
+// Two processes of the same code differ by some hundredths for as long as they live, which no number of rounds evens out. So a
+// load's targets can be started several times, and all pairs of all starts count; a pair is always of one start.
+//
 // What PERSISTED costs is counted until its events are in Kafka: a round is over when the spool is empty, and the CPU of the
 // whole round, warming up included, is set against all events that were stored in it.
 
@@ -13,7 +16,7 @@ import { runLoad, type Stage } from "./load-process.ts";
 import type { LoadResult } from "./load/result.ts";
 import { measureTree } from "./process-tree.ts";
 import type { DurabilityScenario, LoadScenario, Scenario } from "./scenarios.ts";
-import { median } from "./statistics.ts";
+import { type Interval, median, medianInterval } from "./statistics.ts";
 import { isService, startTarget, type Target, type TargetName } from "./targets.ts";
 
 const IDLE_SETTLE_MS = 3000;
@@ -29,14 +32,17 @@ export interface TargetLoad extends Omit<LoadResult, "first_error"> {
   readonly first_error: string | null;
   /** Resident megabytes of the service's worker after each round; empty for what has no workers. */
   readonly worker_rss_mb: readonly number[];
+  /** Start by start, of each as many. */
   readonly rounds: readonly LoadResult[];
 }
 
-/** How much more events a CPU-second of one target brings in: the median of the rounds' pairs, and their range. */
+/** How much more events a CPU-second of one target brings in: the median of the rounds' pairs, how sure it is, and their range. */
 export interface Ratio {
   readonly of: TargetName | DurabilityName;
   readonly to: TargetName | DurabilityName;
   readonly median: number;
+  /** undefined: too few starts, or rounds of the only one. */
+  readonly interval: Interval | undefined;
   readonly min: number;
   readonly max: number;
 }
@@ -58,6 +64,8 @@ export type Row = { readonly scenario: string; readonly broker: string } & (
       readonly kind: "load";
       /** Requests per second of an open loop; 0: closed. */
       readonly rate: number;
+      /** How often the targets were started. */
+      readonly starts: number;
       readonly targets: readonly TargetLoad[];
       readonly ratios: readonly Ratio[];
     }
@@ -80,10 +88,17 @@ export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row 
   switch (scenario.kind) {
     case "load": {
       const rate = scenario.rate > 0 ? scenario.rate : stage.options.rate;
-      return { ...row, kind: "load", rate, ...(await measureLoad(scenario, names, stage)) };
+      const { starts } = stage.options;
+      return { ...row, kind: "load", rate, starts, ...(await measureLoad(scenario, names, stage)) };
     }
     case "durability":
-      return { ...row, kind: "load", rate: stage.options.rate, ...(await measureDurabilities(scenario, stage)) };
+      return {
+        ...row,
+        kind: "load",
+        rate: stage.options.rate,
+        starts: 1,
+        ...(await measureDurabilities(scenario, stage)),
+      };
     case "idle":
       return { ...row, kind: "idle", targets: await inTurn(names, (name) => measureIdle(name, stage)) };
     case "ready":
@@ -102,26 +117,45 @@ function takes(scenario: Scenario, target: TargetName): boolean {
 }
 
 async function measureLoad(scenario: LoadScenario, names: readonly TargetName[], stage: Stage) {
-  const { options, bootstrap, signal } = stage;
-  await using stack = new AsyncDisposableStack();
-  const targets: Target[] = [];
-  for (const name of names) {
-    targets.push(stack.use(await startTarget(name, bootstrap, 1, { ...options, signal })));
-  }
-  const rounds = names.map((): LoadResult[] => []);
+  const { options } = stage;
+  // By target, and of each by start.
+  const rounds = names.map(() => Array.from({ length: options.starts }, (): LoadResult[] => []));
   const workers = names.map((): number[] => []);
-  for (let round = 0; round < options.rounds; round++) {
-    // Whoever comes first in a round meets a machine that has rested: each is first in turn.
-    const order = [...targets.entries()];
-    for (const [i, target] of round % 2 === 0 ? order : order.reverse()) {
-      rounds[i]!.push(await runLoad(scenario, target, stage));
+  for (let start = 0; start < options.starts; start++) {
+    await loadOnce(scenario, thereAndBack([...names.entries()], start), stage, (i, target, result) => {
+      rounds[i]![start]!.push(result);
       if (isService(target.name)) workers[i]!.push(...workersMegabytes(target));
-    }
+    });
   }
   return {
-    targets: names.map((target, i) => summarize(target, rounds[i]!, workers[i])),
+    targets: names.map((target, i) => summarize(target, rounds[i]!.flat(), workers[i])),
     ratios: names.slice(1).map((to, i) => ratio(names[0]!, to, rounds[0]!, rounds[i + 1]!)),
   };
+}
+
+/** Starts targets in this order, loads them for all rounds and ends them. */
+async function loadOnce(
+  scenario: LoadScenario,
+  names: readonly (readonly [number, TargetName])[],
+  stage: Stage,
+  measured: (i: number, target: Target, result: LoadResult) => void,
+): Promise<void> {
+  const { options, bootstrap, signal } = stage;
+  await using stack = new AsyncDisposableStack();
+  const targets: (readonly [number, Target])[] = [];
+  for (const [i, name] of names) {
+    targets.push([i, stack.use(await startTarget(name, bootstrap, 1, { ...options, signal }))]);
+  }
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [i, target] of thereAndBack(targets, round)) {
+      measured(i, target, await runLoad(scenario, target, stage));
+    }
+  }
+}
+
+/** Whoever comes first in a round meets a machine that has rested, and who starts first an empty one: each is first in turn. */
+function thereAndBack<T>(items: readonly T[], turn: number): readonly T[] {
+  return turn % 2 === 0 ? items : items.toReversed();
 }
 
 async function measureDurabilities(scenario: DurabilityScenario, stage: Stage) {
@@ -141,7 +175,7 @@ async function measureDurabilities(scenario: DurabilityScenario, stage: Stage) {
   }
   return {
     targets: names.map((name) => summarize(name, rounds[name])),
-    ratios: [ratio("persisted", "replicated", rounds.persisted, rounds.replicated)],
+    ratios: [ratio("persisted", "replicated", [rounds.persisted], [rounds.replicated])],
   };
 }
 
@@ -198,14 +232,25 @@ function summarize(
   };
 }
 
+/** @param ours the rounds of each start. */
 function ratio(
   of: TargetName | DurabilityName,
   to: TargetName | DurabilityName,
-  ours: readonly LoadResult[],
-  theirs: readonly LoadResult[],
+  ours: readonly (readonly LoadResult[])[],
+  theirs: readonly (readonly LoadResult[])[],
 ): Ratio {
-  const pairs = ours.map((our, round) => our.events_per_cpu_s / theirs[round]!.events_per_cpu_s);
-  return { of, to, median: median(pairs), min: Math.min(...pairs), max: Math.max(...pairs) };
+  const starts = ours.map((rounds, start) =>
+    rounds.map((our, round) => our.events_per_cpu_s / theirs[start]![round]!.events_per_cpu_s),
+  );
+  const pairs = starts.flat();
+  return {
+    of,
+    to,
+    median: median(pairs),
+    interval: medianInterval(starts),
+    min: Math.min(...pairs),
+    max: Math.max(...pairs),
+  };
 }
 
 async function measureIdle(target: TargetName, { options, bootstrap, signal }: Stage): Promise<Idle> {

@@ -40,16 +40,18 @@ test("named scenarios are chosen, and an unknown name says which there are", () 
 
 test("the command line is read, one target and one broker or both", () => {
   const options = parseBenchOptions(
-    "--broker both --target naive --only unary-1 --rounds 2 --service-env LINGER=0 --service-env A=b=c".split(" "),
+    "--broker both --target naive --only unary-1 --rounds 2 --starts 5 --service-env LINGER=0 --service-env A=b=c".split(
+      " ",
+    ),
   );
   assert.ok(options !== "help");
   assert.deepEqual(options.brokers, ["kafka", "standin"]);
   assert.deepEqual(options.targets, ["naive"]);
-  assert.equal(options.rounds, 2);
+  assert.deepEqual([options.rounds, options.starts], [2, 5]);
   assert.deepEqual(options.serviceEnv, { LINGER: "0", A: "b=c" });
   const usual = parseBenchOptions([]);
   assert.ok(usual !== "help");
-  assert.deepEqual([usual.brokers, usual.targets], [undefined, ["service", "naive"]]);
+  assert.deepEqual([usual.brokers, usual.targets, usual.starts], [undefined, ["service", "naive"], 1]);
   assert.equal(parseBenchOptions(["--help"]), "help");
 });
 
