@@ -17,6 +17,7 @@ export interface BenchOptions {
   readonly baselineEnv: Readonly<Record<string, string>>;
   readonly seconds: number;
   readonly warm: number;
+  readonly settle: number;
   readonly rounds: number;
   /** How often the targets of a load are started, each time for all rounds. */
   readonly starts: number;
@@ -51,6 +52,8 @@ events per CPU-second of each one's whole process tree. Read docs/benchmarks.md 
   --rounds N            rounds; each drives every target once (3)
   --starts N            start the targets anew this many times, each time for --rounds rounds (1); from 5 on, ratios have
                         an interval that knows how processes differ. Not for durability, idle, ready and curve
+  --settle N            load of each target before the first round of a start, in seconds: what is young is still being
+                        optimised (0)
   --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0).
                         The curve's rate, too; open-2000 keeps its own
   --headers N           headers of an event (0)
@@ -72,6 +75,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
       only: { type: "string", multiple: true, default: [] },
       seconds: { type: "string", default: "6" },
       warm: { type: "string", default: "3" },
+      settle: { type: "string", default: "0" },
       rounds: { type: "string", default: "3" },
       starts: { type: "string", default: "1" },
       rate: { type: "string", default: "0" },
@@ -88,7 +92,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
   if (values.help) return "help";
   const errors: string[] = [];
   const number = (
-    name: "seconds" | "warm" | "rounds" | "starts" | "rate" | "headers" | "connections",
+    name: "seconds" | "warm" | "settle" | "rounds" | "starts" | "rate" | "headers" | "connections",
     min: number,
     max: number,
   ) => {
@@ -116,6 +120,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     baselineEnv: attempt(errors, () => parseEnvironment("--baseline-env", values["baseline-env"]), {}),
     seconds: number("seconds", 0.5, 3600),
     warm: number("warm", 0, 3600),
+    settle: number("settle", 0, 3600),
     rounds: Math.floor(number("rounds", 1, 1000)),
     starts: Math.floor(number("starts", 1, 1000)),
     rate: number("rate", 0, 1e7),

@@ -146,6 +146,10 @@ async function loadOnce(
   for (const [i, name] of names) {
     targets.push([i, stack.use(await startTarget(name, bootstrap, 1, { ...options, signal }))]);
   }
+  if (options.settle > 0) {
+    const settling = { ...stage, options: { ...options, warm: 0, seconds: options.settle } };
+    for (const [, target] of targets) await runLoad(scenario, target, settling);
+  }
   for (let round = 0; round < options.rounds; round++) {
     for (const [i, target] of thereAndBack(targets, round)) {
       measured(i, target, await runLoad(scenario, target, stage));
