@@ -72,6 +72,11 @@ function namesThisHost(host: string | undefined): boolean {
   return name === "localhost" || name.endsWith(".localhost") || name === hostname().toLowerCase();
 }
 
+/** Styles and scripts are asked for without `text/html`, and need to be challenged where the page's path does not begin theirs. */
+function isBrowser({ accept, "user-agent": agent }: IncomingHttpHeaders): boolean {
+  return accept?.includes("text/html") === true || agent?.startsWith("Mozilla/") === true;
+}
+
 function isPassedOn(headers: IncomingHttpHeaders): boolean {
   return Object.keys(headers).some((name) => name === "forwarded" || name === "via" || name.startsWith("x-forwarded-"));
 }
@@ -130,9 +135,8 @@ export class Access {
     const rule = `${why}this is served to its own host only`;
     if (ways.length === 0) return { status: 403, message: `${rule}: ${TUNNEL}, ${SETTINGS}` };
     const wrong = this.#digest !== undefined && headers.authorization !== undefined ? " (what was given is wrong)" : "";
-    const isBrowser = headers.accept?.includes("text/html") === true;
     return {
-      status: this.#digest !== undefined && isBrowser ? 401 : 403,
+      status: this.#digest !== undefined && isBrowser(headers) ? 401 : 403,
       message: `${rule}, and to others with credentials${wrong}: ${ways.join("; or ")}`,
     };
   }

@@ -99,6 +99,9 @@ test("anything else does not open, and the remedy does not tell the token", () =
 test("a browser is asked for the token, where there is one", () => {
   const headers = { accept: "text/html,*/*;q=0.8" };
   assert.equal(ask({ token: TOKEN }, { headers })?.status, 401);
+  const ofStyles = { accept: "text/css,*/*;q=0.1", "user-agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0" };
+  assert.equal(ask({ token: TOKEN }, { headers: ofStyles })?.status, 401);
+  assert.equal(ask({ token: TOKEN }, { headers: { ...ofStyles, "user-agent": "Go-http-client/1.1" } })?.status, 403);
   assert.equal(ask({}, { headers })?.status, 403);
   assert.equal(ask({ mutualTls: true }, { headers })?.status, 403);
 });

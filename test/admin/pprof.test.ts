@@ -414,8 +414,9 @@ test("speedscope's files are served, and no others of its package", async () => 
   assert.match(policy, /default-src 'none'/);
   assert.match(policy, /script-src 'self'/);
   assert.match(policy, /connect-src 'self'/);
-  const assets = Array.from(html.matchAll(/(?:src|href)="([^"]+)"/g), ([, name]) => name!);
+  const assets = Array.from(html.matchAll(/(?:src|href|data-app)="([^"]+)"/g), ([, name]) => name!);
   assert.ok(assets.length >= 3);
+  assert.ok(assets.some((name) => /^speedscope-.*\.js$/.test(name)));
   for (const asset of assets) {
     const response = await fetch(`${url}/${asset}`);
     assert.equal(response.status, 200, asset);

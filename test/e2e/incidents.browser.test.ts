@@ -126,3 +126,32 @@ browserTest("an incident's page, its charts and its flame graphs show without a 
     await load.stop();
   }
 });
+
+browserTest("with the token as the password of its URL, an incident's flame graph shows, too", async (browser) => {
+  const token = "0123456789abcdef-token";
+  await using service = await startService({ env: { ADMIN_TOKEN: token } });
+  const headers = { authorization: `Bearer ${token}` };
+  const forced = await fetch(`${service.adminUrl}/debug/incidents`, { method: "POST", headers });
+  const { id } = (await forced.json()) as Incident;
+  const path = `/debug/incidents/${id}`;
+  const { page, complaints } = await browser.open("about:blank");
+  // As if it came from elsewhere: without the token nothing is shown.
+  await page.setExtraHTTPHeaders({ "x-forwarded-for": "192.0.2.1" });
+  const withToken = service.adminUrl.replace("//", `//sluice:${token}@`) + path;
+  // The profile of the time before is there at once.
+  let link: string | undefined;
+  await eventually("the page links to a flame graph", async () => {
+    await page.goto(withToken, { waitUntil: "domcontentloaded" });
+    link = (await hrefsOf(page, "/debug/speedscope/")).find((href) => decodeURIComponent(href).includes("before"));
+    return link !== undefined;
+  });
+  await page.$$eval("details", (all) => {
+    for (const each of all) each.open = true;
+  });
+  await page.click(`a[href="${link}"]`);
+  await page.waitForSelector("canvas");
+  assert.equal(new URL(page.url()).password, "");
+  assert.doesNotMatch(await textOf(page), /went wrong|failed/i);
+  assert.deepEqual(complaints, []);
+  await page.close();
+});
