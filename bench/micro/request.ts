@@ -20,6 +20,7 @@ import type { Transport } from "../../src/http2/transport.ts";
 import { Turn } from "../../src/http2/turn.ts";
 import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
 import { SampleLabels } from "../../src/profiling/labels.ts";
+import { SampleContext } from "../../src/profiling/sample-context.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { Flag, frame, PREFACE, Type } from "../../test/http2/support/frames.ts";
@@ -51,7 +52,7 @@ const OPTIONS = nativeOptions(loaded.config);
 const METHOD = "/sluice.v1.EventIngest/Publish";
 
 const metrics = createMetrics();
-const attribution = new SampleLabels(systemClock);
+const attribution = new SampleLabels(systemClock, new SampleContext());
 const notices = new Notices(silentLogger(), systemClock);
 const observer = new TransportObserver(metrics, notices);
 const answered = metrics.batches.with("OK");

@@ -10,7 +10,7 @@ import type { Pipeline } from "../ingest/pipeline.ts";
 import { Session } from "../ingest/session.ts";
 import { type Linked, LinkedList } from "../linked-list.ts";
 import type { Counter, Gauge } from "../telemetry/instruments.ts";
-import { type Attribution, noAttribution, type Origin } from "../telemetry/attribution.ts";
+import { type Attribution, noAttribution, type Origin, type Origins } from "../telemetry/attribution.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { RequestTrace, Tracing } from "../telemetry/tracing.ts";
 import { encodePublished, encodePublishResponse } from "../wire/publish-response.ts";
@@ -48,7 +48,8 @@ export interface EventIngestDependencies {
 
 /** What every call needs; the handles of metrics are taken once, not for every batch. */
 interface Shared extends EventIngestDependencies {
-  readonly attribution: Attribution;
+  readonly unaryOrigins: Origins;
+  readonly streamOrigins: Origins;
   readonly tracing: Tracing | undefined;
   readonly callers: Callers;
   readonly answered: Counter;
@@ -71,7 +72,8 @@ export class EventIngest {
     const { metrics, attribution = noAttribution, tracing, callers = new Callers(metrics) } = dependencies;
     this.#shared = {
       ...dependencies,
-      attribution,
+      unaryOrigins: attribution.origins(PUBLISH),
+      streamOrigins: attribution.origins(PUBLISH_STREAM),
       tracing,
       callers,
       answered: metrics.batches.with("OK"),
@@ -130,7 +132,7 @@ class UnaryCall implements CallHandler, Responder, Linked<OpenCall> {
     this.#call = call;
     this.#shared = shared;
     const peer = call.peerIdentity ?? call.peer;
-    this.origin = shared.attribution.origin(PUBLISH, peer);
+    this.origin = shared.unaryOrigins.of(peer);
     this.caller = shared.callers.of(peer);
     this.caller.openCalls += 1;
     this.#session = new Session(shared.pipeline, this, call, shared.clock, shared.receivedBytes);
@@ -215,7 +217,7 @@ class StreamCall implements CallHandler, Responder, Linked<OpenCall> {
     this.#call = call;
     this.#shared = shared;
     const peer = call.peerIdentity ?? call.peer;
-    this.origin = shared.attribution.origin(PUBLISH_STREAM, peer);
+    this.origin = shared.streamOrigins.of(peer);
     this.caller = shared.callers.of(peer);
     this.caller.openCalls += 1;
     const flow = {

@@ -1,13 +1,11 @@
 // The labels of samples: which method, topic, caller and stage the main thread worked for when a sample was taken.
 //
 // Rejected: contexts that follow promises (V8's continuation data): 700 ns for each message, for work that is synchronous anyway.
-// Without them setting a context costs 130 ns, so it is set only when it changes, which is once a turn where one topic is
-// written, and label sets are made once for each method, caller and topic.
+// Label sets are made once for each method, caller and topic, and putting one on costs next to nothing (sample-context.ts).
 //
 // Invariants: what is marked is taken back at the end of the turn, so nobody pays for what comes later, idling included. The
 // samples' labels are the label sets themselves; they are frozen.
 
-import { time } from "@datadog/pprof";
 import type { Clock } from "../clock.ts";
 import {
   type Attribution,
@@ -15,12 +13,12 @@ import {
   type CommonStage,
   type Labels,
   type Origin,
+  type Origins,
   type TopicStage,
 } from "../telemetry/attribution.ts";
+import { NO_LABELS, type SampleContext } from "./sample-context.ts";
 
 export const LABEL_NAMES = ["method", "topic", "caller", "stage"];
-
-const NONE: Labels = Object.freeze({});
 
 /** How many callers or topics are remembered; beyond that they are made anew, with the same content. */
 const REMEMBERED_MAX = 1_024;
@@ -29,7 +27,8 @@ const PEERS_MAX = 16_384;
 
 /**
  * Values by key; forgets all of them when there are too many, which costs making them again. The last one is found without a
- * look-up: one read from a socket brings many messages of one connection, mostly for one topic.
+ * look-up: one read from a socket brings many messages of one connection, mostly for one topic. That way is short enough to become
+ * part of whoever asks, so what is not is elsewhere.
  */
 class Interned<T> {
   readonly #values = new Map<string, T>();
@@ -42,11 +41,7 @@ class Interned<T> {
   }
 
   get(key: string): T | undefined {
-    if (key !== this.#lastKey) {
-      this.#last = this.#values.get(key);
-      this.#lastKey = key;
-    }
-    return this.#last;
+    return key === this.#lastKey ? this.#last : this.#lookUp(key);
   }
 
   /** @returns the value. */
@@ -55,6 +50,11 @@ class Interned<T> {
     this.#values.set(key, value);
     this.#lastKey = key;
     return (this.#last = value);
+  }
+
+  #lookUp(key: string): T | undefined {
+    this.#lastKey = key;
+    return (this.#last = this.#values.get(key));
   }
 }
 
@@ -69,40 +69,53 @@ class CallOrigin implements Origin {
   }
 
   of(topic: string): Labels {
-    return (
-      this.#byTopic.get(topic) ??
-      this.#byTopic.set(topic, Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" }))
-    );
+    return this.#byTopic.get(topic) ?? this.#add(topic);
+  }
+
+  #add(topic: string): Labels {
+    const labels = Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" });
+    return this.#byTopic.set(topic, labels);
   }
 }
 
-/** Labels the samples of this process's profiler; there is one of each at most. */
-export class SampleLabels implements Attribution {
-  readonly #clock: Clock;
-  /** By method, then by peer: connections of one caller share an origin. */
-  readonly #origins = new Interned<{ byPeer: Interned<Origin>; byCaller: Interned<Origin> }>();
-  readonly #endTurn = (): void => {
-    this.#ending = false;
-    this.#put(NONE);
-  };
-  #current = NONE;
-  #ending = false;
+class CallOrigins implements Origins {
+  readonly #method: string;
+  readonly #byPeer = new Interned<Origin>(PEERS_MAX);
+  /** Connections of one caller share an origin. */
+  readonly #byCaller = new Interned<Origin>();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(method: string) {
+    this.#method = method;
   }
 
-  origin(method: string, peer: string): Origin {
-    const known =
-      this.#origins.get(method) ??
-      this.#origins.set(method, { byPeer: new Interned(PEERS_MAX), byCaller: new Interned() });
-    const origin = known.byPeer.get(peer);
-    if (origin !== undefined) return origin;
+  of(peer: string): Origin {
+    return this.#byPeer.get(peer) ?? this.#add(peer);
+  }
+
+  #add(peer: string): Origin {
     const caller = callerOf(peer);
-    return known.byPeer.set(
-      peer,
-      known.byCaller.get(caller) ?? known.byCaller.set(caller, new CallOrigin(method, caller)),
-    );
+    const known = this.#byCaller.get(caller);
+    return this.#byPeer.set(peer, known ?? this.#byCaller.set(caller, new CallOrigin(this.#method, caller)));
+  }
+}
+
+/** Labels the samples of this process's profiler. */
+export class SampleLabels implements Attribution {
+  readonly #clock: Clock;
+  readonly #context: SampleContext;
+  #ending = false;
+  readonly #endTurn = (): void => {
+    this.#ending = false;
+    this.#context.put(NO_LABELS);
+  };
+
+  constructor(clock: Clock, context: SampleContext) {
+    this.#clock = clock;
+    this.#context = context;
+  }
+
+  origins(method: string): Origins {
+    return new CallOrigins(method);
   }
 
   ofTopic(stage: TopicStage, topic: string): Labels {
@@ -114,26 +127,23 @@ export class SampleLabels implements Attribution {
   }
 
   mark(labels: Labels): void {
-    if (labels === this.#current) return;
-    this.#put(labels);
-    if (this.#ending) return;
-    this.#ending = true;
-    this.#clock.setImmediate(this.#endTurn);
+    if (labels !== this.#context.labels) this.#change(labels);
   }
 
   enter(labels: Labels): Labels {
-    const previous = this.#current;
-    this.#put(labels);
+    const previous = this.#context.labels;
+    this.#context.put(labels);
     return previous;
   }
 
   leave(previous: Labels): void {
-    this.#put(previous);
+    this.#context.put(previous);
   }
 
-  #put(labels: Labels): void {
-    if (labels === this.#current) return;
-    this.#current = labels;
-    if (time.isStarted()) time.setContext(labels);
+  #change(labels: Labels): void {
+    this.#context.put(labels);
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#clock.setImmediate(this.#endTurn);
   }
 }

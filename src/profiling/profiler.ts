@@ -23,6 +23,7 @@ import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { shareIdleCpu } from "./idle-cpu.ts";
 import { LABEL_NAMES } from "./labels.ts";
 import { NativeNames, renameNative } from "./native-frames.ts";
+import { labelsOfSample, SampleContext } from "./sample-context.ts";
 import type { Span } from "./slice.ts";
 
 export const WORKER_INTERVAL_MICROS = 25_000;
@@ -53,6 +54,8 @@ export interface ProfilerOptions {
 
 /** There is one in a process at most, because there is one V8 profiler. */
 export class Profiler {
+  /** Takes the labels of its samples. */
+  readonly context = new SampleContext();
   readonly #intervalMicros: number;
   readonly #sliceMinMs: number;
   readonly #clock: Clock;
@@ -88,6 +91,7 @@ export class Profiler {
       useCPED: false,
       workaroundV8Bug: false,
     });
+    this.context.sliceBegins();
     heap.start(HEAP_INTERVAL_BYTES, HEAP_STACK_DEPTH);
     this.#cutMs = this.#clock.now();
     this.#cutMonotonicMs = this.#clock.monotonic();
@@ -153,7 +157,8 @@ export class Profiler {
     this.#schedule();
     this.#cutMs = toMs;
     this.#cutMonotonicMs = toMonotonicMs;
-    const profile = time.stop(true, undefined, LABEL_NAMES);
+    const profile = time.stop(true, ({ context }) => labelsOfSample(context?.context), LABEL_NAMES);
+    this.context.sliceBegins();
     // The library stamps the end.
     profile.timeNanos = fromMs * 1e6;
     shareIdleCpu(profile);

@@ -15,6 +15,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { Profiler } from "./profiler.ts";
+import type { SampleContext } from "./sample-context.ts";
 import { isWithin, type ProfileKind, type Slice, type SliceKey } from "./slice.ts";
 import type { WriteSlice } from "./slice-files.ts";
 
@@ -86,6 +87,11 @@ export class Recorder {
       restarted: () => options.observer.profilerRestarted(),
       failed: (error) => this.#profilerFailed(error),
     });
+  }
+
+  /** Takes the labels of the CPU's samples. */
+  get context(): SampleContext {
+    return this.#profiler.context;
   }
 
   start(): void {

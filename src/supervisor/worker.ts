@@ -154,7 +154,7 @@ class WorkerProcess {
       observer: this.#processMetrics,
     });
     this.#recorder.start();
-    return new SampleLabels(systemClock);
+    return new SampleLabels(systemClock, this.#recorder.context);
   }
 
   #health(service: Service): Health {

@@ -7,6 +7,12 @@
 /** Label sets are compared by identity; the names are LABEL_NAMES in profiling/labels.ts. */
 export type Labels = Readonly<Record<string, string>>;
 
+/** One method. */
+export interface Origins {
+  /** @param peer the caller's address, with its port, or the name that it has shown. */
+  of(peer: string): Origin;
+}
+
 /** One method as one caller calls it. */
 export interface Origin {
   /** The labels of its messages for a topic. */
@@ -19,8 +25,8 @@ export type TopicStage = "produce" | "settle" | "forward";
 export type CommonStage = "write" | "persist";
 
 export interface Attribution {
-  /** @param peer the caller's address, with its port, or the name that it has shown. */
-  origin(method: string, peer: string): Origin;
+  /** Of a method's calls; whoever serves it keeps this. */
+  origins(method: string): Origins;
   /** Makes a label set, which whoever needs it again keeps. */
   ofTopic(stage: TopicStage, topic: string): Labels;
   ofAll(stage: CommonStage): Labels;
@@ -33,10 +39,11 @@ export interface Attribution {
 
 const NO_LABELS: Labels = {};
 const NOWHERE: Origin = { of: () => NO_LABELS };
+const NOBODY: Origins = { of: () => NOWHERE };
 
 /** Nobody samples. */
 export const noAttribution: Attribution = {
-  origin: () => NOWHERE,
+  origins: () => NOBODY,
   ofTopic: () => NO_LABELS,
   ofAll: () => NO_LABELS,
   mark: () => {},

@@ -21,6 +21,19 @@ export function burnThird(): number {
   return x;
 }
 
+/** A few microseconds each. */
+export function sumFirst(): number {
+  let x = 0;
+  for (let i = 0; i < 5_000; i++) x = (x * 31 + i) % 1_000_003;
+  return x;
+}
+
+export function sumSecond(): number {
+  let x = 0;
+  for (let i = 0; i < 5_000; i++) x = (x * 37 + i) % 1_000_003;
+  return x;
+}
+
 /** Calls it, one turn of the event loop after the other, until `done`. */
 export async function during(burn: () => unknown, done: () => boolean): Promise<void> {
   while (!done()) {
