@@ -10,8 +10,6 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY . .
 RUN npm run build && npm prune --omit=dev
-# The checksum comes with the binaries of all platforms, 37 MB that nobody loads.
-RUN find node_modules/aws-crt/dist/bin -mindepth 1 -maxdepth 1 ! -name 'linux-*-glibc' -exec rm -r {} +
 
 FROM node:24-slim
 # Inside a container the loopback address is nobody's but its own. The page and /debug/ are still answered to loopback alone:

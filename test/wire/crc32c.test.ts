@@ -1,16 +1,24 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import test from "node:test";
-import { crc32c as reference } from "@node-rs/crc32";
 import fc from "fast-check";
 import { crc32c } from "../../src/wire/crc32c.ts";
+
+/** Bit by bit, as the polynomial is defined. */
+function reference(bytes: Uint8Array, seed: number): number {
+  let crc = ~seed;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
+}
 
 test("the check value of CRC-32C", () => {
   assert.equal(crc32c(Buffer.from("123456789")), 0xe3069283);
   assert.equal(crc32c(Buffer.alloc(0)), 0);
 });
 
-test("any bytes at any place of a buffer have the checksum that another library gives, from any seed", () => {
+test("any bytes at any place of a buffer have the checksum of its definition, from any seed", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 20_000, size: "max" }),
@@ -31,29 +39,4 @@ test("it goes on from where it was interrupted", () => {
       assert.equal(crc32c(whole.subarray(at), crc32c(whole.subarray(0, at))), crc32c(whole));
     }),
   );
-});
-
-test("of its package only the checksums are loaded", () => {
-  const script = `
-    await import(${JSON.stringify(import.meta.resolve("../../src/wire/crc32c.ts"))});
-    const { createRequire } = await import("node:module");
-    console.log(JSON.stringify(Object.keys(createRequire(import.meta.url).cache)));
-  `;
-  const loaded = JSON.parse(
-    execFileSync(process.execPath, ["--input-type=module", "--eval", script], {
-      encoding: "utf8",
-      cwd: import.meta.dirname,
-    }),
-  ) as string[];
-  const inPackage = loaded.map((file) =>
-    file
-      .split("/node_modules/")
-      .at(-1)!
-      .replace(/bin\/[^/]+/, "bin/PLATFORM"),
-  );
-  assert.deepEqual(inPackage.toSorted(), [
-    "aws-crt/dist/bin/PLATFORM/aws-crt-nodejs.node",
-    "aws-crt/dist/native/binding.js",
-    "aws-crt/dist/native/checksums.js",
-  ]);
 });
