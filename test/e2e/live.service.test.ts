@@ -47,8 +47,10 @@ test("every second has values of the service, its processes and its brokers, on 
   await eventually(
     "some seconds under load",
     async () => {
-      const { history, partitions } = await live(service);
-      return known(history.service.acknowledgeP99).length >= 5 && partitions.length === 4;
+      // Each worker tells of its callers in its own time.
+      const { history, partitions, callers } = await live(service);
+      const connections = callers.reduce((sum, caller) => sum + caller.connections, 0);
+      return known(history.service.acknowledgeP99).length >= 5 && partitions.length === 4 && connections === 4;
     },
     60_000,
   );
