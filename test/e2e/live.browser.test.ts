@@ -260,7 +260,7 @@ browserTest(
     await page.goto(service.adminUrl.replace("//", `//sluice:${token}@`), { waitUntil: "domcontentloaded" });
     await eventually("the page is live", async () => (await textOf(page, "#connection")) === "live", 60_000);
     assert.equal(String(await page.evaluate("document.URL")), `${service.adminUrl}/`);
-    assert.notEqual(await page.$("#chart-throughput canvas"), null);
+    await page.waitForSelector("#chart-throughput canvas");
     assert.equal(await page.evaluate("getComputedStyle(document.querySelector('.tiles')).display"), "grid");
     await page.close();
   },
