@@ -11,8 +11,6 @@ import { createRequire } from "node:module";
 import type { Profile } from "pprof-format";
 
 const NATIVE = "(native)";
-/** A function of an addon that has no name; one of JavaScript without a file has its place behind that. */
-const NAMELESS = "(anonymous)";
 
 /** What is read and changed of a profile, whichever of pprof-format's two builds made it. */
 type Named = Pick<Profile, "function"> & {
@@ -23,7 +21,7 @@ const modules = createRequire(import.meta.filename).cache;
 
 /** The names of all functions of the native addons that are loaded now. */
 export class NativeNames {
-  readonly #names = new Set([NAMELESS]);
+  readonly #names = new Set<string>();
   readonly #seen = new Set<string>();
 
   current(): ReadonlySet<string> {
