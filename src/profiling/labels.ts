@@ -12,11 +12,11 @@ import {
   callerOf,
   type CommonStage,
   type Labels,
-  type Origin,
+  NO_LABELS,
   type Origins,
   type TopicStage,
 } from "../telemetry/attribution.ts";
-import { NO_LABELS, type SampleContext } from "./sample-context.ts";
+import type { SampleContext } from "./sample-context.ts";
 
 export const LABEL_NAMES = ["method", "topic", "caller", "stage"];
 
@@ -26,76 +26,35 @@ const REMEMBERED_MAX = 1_024;
 const PEERS_MAX = 16_384;
 
 /**
- * Values by key; forgets all of them when there are too many, which costs making them again. The last one is found without a
- * look-up: one read from a socket brings many messages of one connection, mostly for one topic. That way is short enough to become
- * part of whoever asks, so what is not is elsewhere.
+ * Values by key, made when they are first asked for; forgets all of them when there are too many, which costs making them again.
+ * The last one is found without a look-up: one read from a socket brings many messages of one connection, mostly for one topic.
+ * That way is short enough to become part of whoever asks, so what is not is elsewhere.
  */
 class Interned<T> {
-  readonly #values = new Map<string, T>();
+  readonly #make: (key: string) => T;
   readonly #max: number;
+  readonly #values = new Map<string, T>();
   #lastKey: string | undefined;
   #last: T | undefined;
 
-  constructor(max = REMEMBERED_MAX) {
+  constructor(make: (key: string) => T, max = REMEMBERED_MAX) {
+    this.#make = make;
     this.#max = max;
   }
 
-  get(key: string): T | undefined {
-    return key === this.#lastKey ? this.#last : this.#lookUp(key);
+  of(key: string): T {
+    return key === this.#lastKey ? this.#last! : this.#find(key);
   }
 
-  /** @returns the value. */
-  set(key: string, value: T): T {
-    if (this.#values.size >= this.#max) this.#values.clear();
-    this.#values.set(key, value);
+  #find(key: string): T {
+    let value = this.#values.get(key);
+    if (value === undefined) {
+      value = this.#make(key);
+      if (this.#values.size >= this.#max) this.#values.clear();
+      this.#values.set(key, value);
+    }
     this.#lastKey = key;
     return (this.#last = value);
-  }
-
-  #lookUp(key: string): T | undefined {
-    this.#lastKey = key;
-    return (this.#last = this.#values.get(key));
-  }
-}
-
-class CallOrigin implements Origin {
-  readonly #method: string;
-  readonly #caller: string;
-  readonly #byTopic = new Interned<Labels>();
-
-  constructor(method: string, caller: string) {
-    this.#method = method;
-    this.#caller = caller;
-  }
-
-  of(topic: string): Labels {
-    return this.#byTopic.get(topic) ?? this.#add(topic);
-  }
-
-  #add(topic: string): Labels {
-    const labels = Object.freeze({ method: this.#method, topic, caller: this.#caller, stage: "receive" });
-    return this.#byTopic.set(topic, labels);
-  }
-}
-
-class CallOrigins implements Origins {
-  readonly #method: string;
-  readonly #byPeer = new Interned<Origin>(PEERS_MAX);
-  /** Connections of one caller share an origin. */
-  readonly #byCaller = new Interned<Origin>();
-
-  constructor(method: string) {
-    this.#method = method;
-  }
-
-  of(peer: string): Origin {
-    return this.#byPeer.get(peer) ?? this.#add(peer);
-  }
-
-  #add(peer: string): Origin {
-    const caller = callerOf(peer);
-    const known = this.#byCaller.get(caller);
-    return this.#byPeer.set(peer, known ?? this.#byCaller.set(caller, new CallOrigin(this.#method, caller)));
   }
 }
 
@@ -115,7 +74,11 @@ export class SampleLabels implements Attribution {
   }
 
   origins(method: string): Origins {
-    return new CallOrigins(method);
+    // Connections of one caller share an origin.
+    const byCaller = new Interned(
+      (caller) => new Interned<Labels>((topic) => Object.freeze({ method, topic, caller, stage: "receive" })),
+    );
+    return new Interned((peer) => byCaller.of(callerOf(peer)), PEERS_MAX);
   }
 
   ofTopic(stage: TopicStage, topic: string): Labels {

@@ -12,11 +12,9 @@
 // sample the labels of the next nanosecond.
 
 import { time } from "@datadog/pprof";
-import type { Labels } from "../telemetry/attribution.ts";
+import { type Labels, NO_LABELS } from "../telemetry/attribution.ts";
 
 const SAMPLES = time.constants.kSampleCount as number;
-
-export const NO_LABELS: Labels = Object.freeze({});
 
 class Holder {
   labels: Labels;

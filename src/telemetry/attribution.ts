@@ -7,6 +7,8 @@
 /** Label sets are compared by identity; the names are LABEL_NAMES in profiling/labels.ts. */
 export type Labels = Readonly<Record<string, string>>;
 
+export const NO_LABELS: Labels = Object.freeze({});
+
 /** One method. */
 export interface Origins {
   /** @param peer the caller's address, with its port, or the name that it has shown. */
@@ -37,7 +39,6 @@ export interface Attribution {
   leave(previous: Labels): void;
 }
 
-const NO_LABELS: Labels = {};
 const NOWHERE: Origin = { of: () => NO_LABELS };
 const NOBODY: Origins = { of: () => NOWHERE };
 

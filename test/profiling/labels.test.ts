@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 import { time } from "@datadog/pprof";
 import { SampleLabels } from "../../src/profiling/labels.ts";
-import { callerOf } from "../../src/telemetry/attribution.ts";
+import { callerOf, NO_LABELS } from "../../src/telemetry/attribution.ts";
 import { type Cut, Profiler } from "../../src/profiling/profiler.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { NO_LABELS } from "../../src/profiling/sample-context.ts";
 import { burnFirst, burnSecond, burnThird, sumFirst, sumSecond } from "./burn.ts";
 import { decode, flatten } from "./read.ts";
 
@@ -81,7 +80,7 @@ test("what is marked lasts until the end of the turn, and what is entered until 
 /** What of the CPU of a function of burn.ts is labelled so, in what was cut last. */
 function share(name: string, topic: string | undefined): number {
   const samples = cuts.flatMap(({ encoded }) => flatten(decode(encoded)));
-  const own = samples.filter(({ stack }) => stack.some((frame) => frame.name === name));
+  const own = samples.filter(({ stack }) => stack[0]?.name === name);
   const cpu = (of: typeof own) => of.reduce((sum, { values }) => sum + values["cpu"]!, 0);
   assert.ok(own.length > 0, name);
   return cpu(own.filter(({ labels: each }) => each["topic"] === topic)) / cpu(own);
