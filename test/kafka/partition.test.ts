@@ -18,6 +18,7 @@ class Host implements PartitionHost {
   readonly delays: number[] = [];
   readonly calls: string[] = [];
   ready(): void {}
+  unready(): void {}
   needProducerId(): void {
     this.calls.push("needProducerId");
   }
@@ -48,7 +49,7 @@ function setUp(epoch = 0, clock: Clock = systemClock) {
   /** Sends what may be sent now. */
   const flush = (): Entry[] => {
     const entries: Entry[] = [];
-    for (let entry = partition.next(); entry !== undefined; entry = partition.next()) entries.push(entry);
+    for (let entry = partition.take(); entry !== undefined; entry = partition.take()) entries.push(entry);
     return entries;
   };
   const ok = (entry: Entry, baseOffset = 0): void => partition.result(entry, result(0, { baseOffset }));
@@ -72,15 +73,15 @@ test("nothing is sent without a leader or a producer id, and the id is asked for
   const host = new Host();
   const dependencies = { log: silentLogger(), metrics: createMetrics(), clock: systemClock, random: () => 0, host };
   const partition = new PartitionProducer("t", 0, dependencies);
-  assert.equal(partition.next(), undefined);
+  assert.equal(partition.take(), undefined);
   partition.enqueue(batchOf("t", 0, ["a"]), new Settlements());
-  assert.equal(partition.next(), undefined);
+  assert.equal(partition.take(), undefined);
   assert.deepEqual(host.calls, []);
   partition.setLeader(1, 0);
-  assert.equal(partition.next(), undefined);
+  assert.equal(partition.take(), undefined);
   assert.deepEqual(host.calls, ["needProducerId"]);
   partition.setProducerId(1n, 0);
-  assert.notEqual(partition.next(), undefined);
+  assert.notEqual(partition.take(), undefined);
 });
 
 test("one batch is in flight until the first acknowledgement, then five", () => {

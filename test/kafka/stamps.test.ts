@@ -44,6 +44,7 @@ function setUp() {
   const needs: PartitionProducer[] = [];
   const host = {
     ready: () => {},
+    unready: () => {},
     needProducerId: (partition: PartitionProducer) => void needs.push(partition),
     leaderSuspect: () => {},
     limitsSuspect: () => {},
@@ -64,7 +65,7 @@ function setUp() {
   const flush = (): Entry[] => {
     const entries: Entry[] = [];
     for (;;) {
-      const entry = partition.next();
+      const entry = partition.take();
       if (entry !== undefined) entries.push(entry);
       else if (needs.length === 0) return entries;
       else for (const each of needs.splice(0)) each.setProducerId(ids++, 0);

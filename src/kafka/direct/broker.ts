@@ -5,6 +5,7 @@
 
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
+import { LinkedList } from "../../linked-list.ts";
 import type { TimeHistogram } from "../../telemetry/histograms.ts";
 import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
@@ -77,7 +78,7 @@ export class Broker {
   readonly name: string;
   readonly #dependencies: BrokerDependencies;
   readonly #options: BrokerOptions;
-  readonly #ready = new Set<PartitionProducer>();
+  readonly #ready = new LinkedList<PartitionProducer>();
   /** Those that no request is in; there are no more than requests in flight. */
   readonly #freeBuffers: RequestBuffer[] = [];
   #instruments: Instruments | undefined;
@@ -121,15 +122,15 @@ export class Broker {
     return this.#requestsInFlight > 0;
   }
 
-  /** The partition may have something to send to this broker. */
+  /** The partition, which this broker leads, may have something to send. */
   ready(partition: PartitionProducer): void {
-    this.#ready.add(partition);
+    if (!this.#ready.has(partition)) this.#ready.add(partition);
     this.#schedulePump();
   }
 
-  /** Forgets a partition that is led from elsewhere now. */
+  /** Forgets a partition that will be led from elsewhere. */
   unready(partition: PartitionProducer): void {
-    this.#ready.delete(partition);
+    this.#ready.remove(partition);
   }
 
   /** @throws IngestError if there is none to be had; UNAVAILABLE is worth another try, after a while. */
@@ -289,9 +290,10 @@ export class Broker {
     const entries: Entry[] = [];
     let bytes = 0;
     let sameTopic = true;
-    for (const partition of this.#ready) {
-      const entry = partition.next();
-      if (entry === undefined || !partition.waiting) this.#ready.delete(partition);
+    for (let partition = this.#ready.first, following; partition !== undefined; partition = following) {
+      following = partition.next;
+      const entry = partition.take();
+      if (entry === undefined || !partition.waiting) this.#ready.remove(partition);
       if (entry === undefined) continue;
       entry.batch.sentTo = this.name;
       entries.push(entry);
@@ -308,7 +310,7 @@ export class Broker {
 
   /** The next request begins with those that found no room in this one. */
   #putLast(entries: readonly Entry[]): void {
-    for (const { owner } of entries) if (this.#ready.delete(owner)) this.#ready.add(owner);
+    for (const { owner } of entries) if (this.#ready.remove(owner)) this.#ready.add(owner);
   }
 
   #send(link: Link, entries: readonly Entry[]): void {

@@ -14,6 +14,7 @@
 import { assert, Code, IngestError } from "../../errors.ts";
 import type { Clock } from "../../clock.ts";
 import type { BatchSettler, PartitionState, SealedBatch } from "../../ingest/producer.ts";
+import type { Linked } from "../../linked-list.ts";
 import type { Counter, Gauge } from "../../telemetry/instruments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -35,6 +36,8 @@ const BACKOFF_MS_MAX = 1_000;
 export interface PartitionHost {
   /** There may be something to send, or the partition has become idle. */
   ready(partition: PartitionProducer): void;
+  /** Its leader is about to change. */
+  unready(partition: PartitionProducer): void;
   /** Calls `setProducerId` once there is one, or `deny`. */
   needProducerId(partition: PartitionProducer): void;
   /** The leader is not, or no longer, where it was thought to be. */
@@ -54,7 +57,10 @@ export interface PartitionDependencies {
   readonly random: () => number;
 }
 
-export class PartitionProducer {
+export class PartitionProducer implements Linked<PartitionProducer> {
+  /** Among those that are ready for the broker which leads them. */
+  previous: PartitionProducer | undefined;
+  next: PartitionProducer | undefined;
   readonly topic: string;
   readonly partition: number;
   /** What an operator has to mend before anything is stored here; undefined if nothing. */
@@ -146,6 +152,7 @@ export class PartitionProducer {
     // A new topic may have the leader and the epoch that the old one had, and knows nothing of this producer.
     if (newTopic || nodeId !== this.#leader || epoch !== this.#leaderEpoch) {
       if (this.#leader >= 0 && nodeId !== this.#leader) this.#leaderMoves.inc();
+      this.#dependencies.host.unready(this);
       this.#leader = nodeId;
       this.#leaderEpoch = epoch;
       // What the old leader still has to answer must be known before the new one is asked.
@@ -166,7 +173,7 @@ export class PartitionProducer {
   }
 
   /** The batch to send now, stamped and counted as in flight; undefined if there is none or it has to wait. */
-  next(): Entry | undefined {
+  take(): Entry | undefined {
     const entry = this.#queue[0];
     if (entry === undefined || this.#leader < 0 || this.#blocked) return undefined;
     if (this.#inFlight.length >= this.#window) return undefined;

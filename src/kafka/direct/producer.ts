@@ -162,6 +162,10 @@ export class DirectProducer implements Producer, PartitionHost {
     else broker.ready(partition);
   }
 
+  unready(partition: PartitionProducer): void {
+    this.#cluster.broker(partition.leader)?.unready(partition);
+  }
+
   needProducerId(partition: PartitionProducer): void {
     if (this.#awaitingProducerId.has(partition)) return;
     this.#awaitingProducerId.add(partition);
@@ -170,7 +174,6 @@ export class DirectProducer implements Producer, PartitionHost {
 
   leaderSuspect(partition: PartitionProducer, hint: PartitionResult["currentLeader"]): void {
     if (hint !== undefined && this.#cluster.broker(hint.nodeId) !== undefined) {
-      this.#cluster.broker(partition.leader)?.unready(partition);
       partition.setLeader(hint.nodeId, hint.epoch);
     }
     this.#cluster.refresh();
@@ -237,9 +240,7 @@ export class DirectProducer implements Producer, PartitionHost {
       topic.goneSinceMs = undefined;
     }
     for (const partition of topic.partitions.values()) {
-      const before = partition.leader;
       this.#setLeader(partition, view, isNew);
-      if (before >= 0 && before !== partition.leader) this.#cluster.broker(before)?.unready(partition);
     }
     if (view.errorCode === ErrorCode.NONE) this.#checkPartitions(topic, view, now);
   }

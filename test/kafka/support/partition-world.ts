@@ -98,6 +98,7 @@ export class World implements PartitionHost {
   // --- The host of the partition ----------------------------------------------------------------------------------------
 
   ready(): void {}
+  unready(): void {}
 
   needProducerId(): void {
     if (this.#due.includes(this.#giveProducerId)) return;
@@ -124,7 +125,7 @@ export class World implements PartitionHost {
       const { leader } = this.partition;
       const connection = leader < 0 ? undefined : this.#connections[leader];
       if (connection === undefined || connection.length >= REQUESTS_MAX) return;
-      const entry = this.partition.next();
+      const entry = this.partition.take();
       if (entry === undefined) return;
       const bytes = Buffer.from(entry.bytes);
       this.#checkBinding(bytes);
