@@ -99,16 +99,14 @@ export class RecordedRequest implements RequestSpan {
   }
 
   answered(nowMs: number, stored: number, failures: readonly { readonly message: string }[]): void {
-    const attributes = { [OWN_ATTRIBUTE.EVENTS_STORED]: stored, [OWN_ATTRIBUTE.EVENTS_FAILED]: failures.length };
+    const attributes: Attributes = {};
+    attributes[OWN_ATTRIBUTE.EVENTS_STORED] = stored;
+    attributes[OWN_ATTRIBUTE.EVENTS_FAILED] = failures.length;
     const [failure] = failures;
     if (failure === undefined) return this.#end(nowMs, "OK", attributes, UNSET);
     const message = `${failures.length} of ${stored + failures.length} events are not stored: ${failure.message}`;
-    this.#end(
-      nowMs,
-      "OK",
-      { ...attributes, [ATTRIBUTE.ERROR_TYPE]: "partial_failure" },
-      { code: SpanStatusCode.ERROR, message },
-    );
+    attributes[ATTRIBUTE.ERROR_TYPE] = "partial_failure";
+    this.#end(nowMs, "OK", attributes, { code: SpanStatusCode.ERROR, message });
     this.#log.debug({ ...this.ids, stored, failed: failures.length, reason: failure.message }, "events are not stored");
   }
 
@@ -117,15 +115,13 @@ export class RecordedRequest implements RequestSpan {
     this.#log.debug({ ...this.ids, code, reason: message }, "batch refused");
   }
 
-  #end(nowMs: number, code: string, more: Attributes, status: SpanStatus): void {
+  /** @param attributes those of the outcome; what is known of every request is added. */
+  #end(nowMs: number, code: string, attributes: Attributes, status: SpanStatus): void {
     const [address, port] = splitAddress(this.#peer);
-    const attributes: Attributes = {
-      [ATTRIBUTE.RPC_SYSTEM_NAME]: "grpc",
-      [ATTRIBUTE.RPC_METHOD]: this.#method,
-      [ATTRIBUTE.RPC_STATUS_CODE]: code,
-      [ATTRIBUTE.NETWORK_PEER_ADDRESS]: address,
-      ...more,
-    };
+    attributes[ATTRIBUTE.RPC_SYSTEM_NAME] = "grpc";
+    attributes[ATTRIBUTE.RPC_METHOD] = this.#method;
+    attributes[ATTRIBUTE.RPC_STATUS_CODE] = code;
+    attributes[ATTRIBUTE.NETWORK_PEER_ADDRESS] = address;
     if (port !== undefined) attributes[ATTRIBUTE.NETWORK_PEER_PORT] = port;
     if (this.#topic !== undefined) attributes[ATTRIBUTE.MESSAGING_DESTINATION_NAME] = this.#topic;
     if (this.#events > 0) attributes[ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT] = this.#events;
@@ -166,5 +162,6 @@ export function splitAddress(address: string): readonly [host: string, port: num
   const colon = address.lastIndexOf(":");
   const port = Number(address.slice(colon + 1));
   if (colon < 0 || !Number.isInteger(port)) return [address, undefined];
-  return [address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port];
+  const host = address.slice(0, colon);
+  return [host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host, port];
 }

@@ -58,6 +58,8 @@ export class Tracer implements Tracing {
   /** Requests that may be recorded now, up to what a second brings. */
   #allowance: number;
   #allowedAtMs = 0;
+  /** Until then none may be recorded, so nobody draws: under load that would be thousands of draws a second. */
+  #closedUntilMs = 0;
   readonly #joinActive: boolean;
   /** The last context that was passed on: a stream sends the same one with each of its batches. */
   #passed:
@@ -101,7 +103,7 @@ export class Tracer implements Tracing {
         return this.#passed.trace;
       }
     }
-    if (this.#skip-- > 0) return undefined;
+    if (receivedAtMs < this.#closedUntilMs || this.#skip-- > 0) return undefined;
     this.#skip = this.#nextSkip();
     if (this.#ratio === 0 || !this.#isAllowed(receivedAtMs)) return undefined;
     return this.#record(method, call, receivedAtMs, undefined);
@@ -123,7 +125,8 @@ export class Tracer implements Tracing {
     const operation = records.persisted ? "persist" : "produce";
     const status: SpanStatus = failure === undefined ? UNSET : { code: SpanStatusCode.ERROR, message: failure.message };
     const attributesOf = (count: number, firstOffset: number): Attributes => {
-      const attributes: Attributes = { ...place, [ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT]: count };
+      const attributes = placeOf(records);
+      attributes[ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT] = count;
       if (!records.persisted) addProduce(attributes, records);
       if (firstOffset >= 0) attributes[ATTRIBUTE.MESSAGING_KAFKA_OFFSET] = firstOffset;
       if (failure !== undefined) attributes[ATTRIBUTE.ERROR_TYPE] = failure.type;
@@ -179,9 +182,10 @@ export class Tracer implements Tracing {
     const grown = this.#allowance + ((nowMs - this.#allowedAtMs) / 1000) * this.#rateMax;
     this.#allowance = Math.min(Math.max(1, this.#rateMax), grown);
     this.#allowedAtMs = nowMs;
-    if (this.#allowance < 1) return false;
-    this.#allowance -= 1;
-    return true;
+    const isAllowed = this.#allowance >= 1;
+    if (isAllowed) this.#allowance -= 1;
+    if (this.#allowance < 1) this.#closedUntilMs = nowMs + ((1 - this.#allowance) / this.#rateMax) * 1000;
+    return isAllowed;
   }
 
   #record(method: string, call: TracedCall, receivedAtMs: number, parent: SpanContext | undefined): RequestTrace {
