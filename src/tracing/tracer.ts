@@ -33,7 +33,7 @@ const SKIP_MAX = 0x3fff_ffff;
 export interface TracerOptions {
   /** Which part of the requests without a context is recorded, from 0 to 1. */
   readonly sampleRatio: number;
-  /** How many of them a second, at most. */
+  /** How many of them a second, at most; 1 or more. */
   readonly sampleRateMax: number;
   /** A span may be active when a request comes, because something instruments the server (grpc-js); it is the parent then. */
   readonly joinActive: boolean;
@@ -54,12 +54,11 @@ export class Tracer implements Tracing {
   readonly #ratio: number;
   /** Requests without a context that are not recorded before the next that is. */
   #skip: number;
-  readonly #rateMax: number;
-  /** Requests that may be recorded now, up to what a second brings. */
-  #allowance: number;
-  #allowedAtMs = 0;
+  /** Between two that are recorded, while the bound holds; what was not used of the last second comes on top. */
+  readonly #intervalMs: number;
+  readonly #burstMs: number;
   /** Until then none may be recorded, so nobody draws: under load that would be thousands of draws a second. */
-  #closedUntilMs = 0;
+  #closedUntilMs = Number.NEGATIVE_INFINITY;
   readonly #joinActive: boolean;
   /** The last context that was passed on: a stream sends the same one with each of its batches. */
   #passed:
@@ -78,8 +77,8 @@ export class Tracer implements Tracing {
     this.#random = random;
     this.#ratio = sampleRatio;
     this.#skip = this.#nextSkip();
-    this.#rateMax = sampleRateMax;
-    this.#allowance = sampleRateMax;
+    this.#intervalMs = 1000 / sampleRateMax;
+    this.#burstMs = 1000 - this.#intervalMs;
     this.#joinActive = joinActive;
   }
 
@@ -105,7 +104,8 @@ export class Tracer implements Tracing {
     }
     if (receivedAtMs < this.#closedUntilMs || this.#skip-- > 0) return undefined;
     this.#skip = this.#nextSkip();
-    if (this.#ratio === 0 || !this.#isAllowed(receivedAtMs)) return undefined;
+    if (this.#ratio === 0) return undefined;
+    this.#closedUntilMs = Math.max(receivedAtMs - this.#burstMs, this.#closedUntilMs) + this.#intervalMs;
     return this.#record(method, call, receivedAtMs, undefined);
   }
 
@@ -176,16 +176,6 @@ export class Tracer implements Tracing {
   #nextSkip(): number {
     if (this.#ratio === 0) return SKIP_MAX;
     return Math.min(SKIP_MAX, Math.floor(Math.log(1 - this.#random()) / Math.log(1 - this.#ratio)));
-  }
-
-  #isAllowed(nowMs: number): boolean {
-    const grown = this.#allowance + ((nowMs - this.#allowedAtMs) / 1000) * this.#rateMax;
-    this.#allowance = Math.min(Math.max(1, this.#rateMax), grown);
-    this.#allowedAtMs = nowMs;
-    const isAllowed = this.#allowance >= 1;
-    if (isAllowed) this.#allowance -= 1;
-    if (this.#allowance < 1) this.#closedUntilMs = nowMs + ((1 - this.#allowance) / this.#rateMax) * 1000;
-    return isAllowed;
   }
 
   #record(method: string, call: TracedCall, receivedAtMs: number, parent: SpanContext | undefined): RequestTrace {

@@ -239,9 +239,7 @@ export class DirectProducer implements Producer, PartitionHost {
       topic.view = view;
       topic.goneSinceMs = undefined;
     }
-    for (const partition of topic.partitions.values()) {
-      this.#setLeader(partition, view, isNew);
-    }
+    for (const partition of topic.partitions.values()) this.#setLeader(partition, view, isNew);
     if (view.errorCode === ErrorCode.NONE) this.#checkPartitions(topic, view, now);
   }
 
