@@ -4,6 +4,7 @@
 // request (grpc-go), nghttp2's (node, curl), which never puts the path into the table, and literals each time. `request`
 // is with the check of what was decoded, as it is for a block that is new. Cases are measured in turns, and the median counts.
 
+import "./worker-v8.ts";
 import { HeaderDecoder } from "../../src/http2/hpack/decoder.ts";
 import { encodeHeaders } from "../../src/http2/hpack/encoder.ts";
 import { staticNameIndex } from "../../src/http2/hpack/static-table.ts";

@@ -5,6 +5,7 @@
 // process sleeps in between, as it does beside a real broker. `--batches 3 --bytes 1500`: record batches a request, of as many
 // of the 6 partitions, and their size.
 
+import "./worker-v8.ts";
 import { parseArgs } from "node:util";
 import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
 import { writeBatchHeader } from "../../src/wire/record-batch.ts";

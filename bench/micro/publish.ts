@@ -5,6 +5,7 @@
 // put together from frames, and record batches are settled late, when several of each partition are under way. With
 // everything in the processor's nearest cache the copies would seem to cost nothing. `--value 1024 --events 100`.
 
+import "./worker-v8.ts";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../src/clock.ts";
 import type { BatchSettler, SealedBatch } from "../../src/ingest/producer.ts";
@@ -25,7 +26,7 @@ const EVENTS = Number(values.events);
 const REQUESTS = 64;
 const UNDER_WAY_BYTES = 6 << 20;
 const ROUNDS = 9;
-const EVENTS_PER_ROUND = 200_000;
+const EVENTS_PER_ROUND = 1_000_000;
 
 let stampNs = 0n;
 const underWay: SealedBatch[] = [];
@@ -67,6 +68,7 @@ const requests = Array.from({ length: REQUESTS }, (_, i) => {
     events: Array.from({ length: EVENTS }, () => ({
       key: Buffer.from(`key-${(key = (key * 7919 + 13) % 10_000)}`),
       value: Buffer.alloc(VALUE_BYTES, 120),
+      timestamp: { seconds: BigInt(Math.floor(Date.now() / 1000)), nanos: (key * 99_991) % 1_000_000_000 },
     })),
   });
   return Buffer.from(toBinary(PublishRequestSchema, message));

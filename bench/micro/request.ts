@@ -5,6 +5,7 @@
 // cache is read before each turn, and what that takes is left out: hot, the same code seems to cost half, and what is saved in
 // objects, functions and cache lines seems to be nothing. `--hot`, `--calls 20` of each read, `--connections 4`.
 
+import "./worker-v8.ts";
 import { parseArgs } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { systemClock } from "../../src/clock.ts";

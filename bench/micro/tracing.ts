@@ -5,6 +5,7 @@
 // all, in turns, so that what else the machine does hits all three alike; the median of the rounds' differences is told. The
 // collector is a process of its own. `--events 100`.
 
+import "./worker-v8.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";

@@ -43,6 +43,8 @@ export class Accumulators {
   readonly #lingering: LingerQueue;
   readonly #touched: Accumulator[] = [];
   #pumpScheduled = false;
+  /** Made once: a function that makes a closure somewhere allocates for it at each call, not only where it does. */
+  readonly #pumpNow = (): void => this.#pump();
   /** Idle partitions whose open batches wait because their broker is busy. */
   #held: Accumulator[] = [];
   #releaseScheduled = false;
@@ -103,7 +105,7 @@ export class Accumulators {
       this.#touched.push(accumulator);
       if (!this.#pumpScheduled) {
         this.#pumpScheduled = true;
-        this.#clock.setImmediate(() => this.#pump());
+        this.#clock.setImmediate(this.#pumpNow);
       }
     }
     return 0;

@@ -11,6 +11,7 @@ import { CrashLoop } from "./crash-loop.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { SupervisorMetrics } from "./metrics.ts";
 import { type Ending, type SlotObserver, WorkerSlot } from "./slot.ts";
+import { WORKER_V8_FLAGS } from "./worker-v8-flags.ts";
 
 /** What else has to know of them. */
 export interface WorkersObserver {
@@ -29,19 +30,6 @@ export interface WorkersDependencies {
   readonly metrics: SupervisorMetrics;
   readonly observer: WorkersObserver;
 }
-
-/**
- * How V8 collects in workers.
- *
- * - The young generation stays small: buffers lie outside of the heap, and a larger one would wait for so long before it lets go of
- *   them that they add up to the pressure that starts full collections: twice the events per CPU-second on streams of batches, the same on
- *   unary calls (docs/benchmarks.md, "Comparing a setting with itself").
- * - Nothing is allocated old. V8 takes a constructor whose objects have survived for a while, as those of calls do when Kafka is slow for a
- *   moment, and from then on, for ever, makes them in the old generation. Those die as young as before, but only a full
- *   collection finds that out, and until then they keep everything alive that they point to: half of what was allocated was
- *   promoted, and unary calls on a real broker cost half as much again.
- */
-const WORKER_V8_FLAGS = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring"];
 
 /** What a worker may take beyond its drain deadline until it is killed. */
 const KILL_GRACE_MS = 2_000;

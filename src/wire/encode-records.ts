@@ -2,7 +2,7 @@
 // The hot path never does; it writes records from a request's bytes (record.ts).
 
 import { RECORD_BATCH_HEADER_BYTES, type Record, stampCrc, writeBatchHeader } from "./record-batch.ts";
-import { sizeOfVarint, sizeOfVarint53, writeVarint, writeVarint53, zigzag53 } from "./varint.ts";
+import { sizeOfVarint, sizeOfZigzag, writeVarint, writeZigzag } from "./varint.ts";
 
 /**
  * @param records at least one, with timestamps that are not negative.
@@ -32,7 +32,7 @@ function encodeBody(record: Record, timestampDelta: number, offsetDelta: number)
   const headers = record.headers.map(({ key, value }) => [Buffer.from(key), value] as const);
   const parts = [record.key, record.value, ...headers.flat()];
   const size = parts.reduce((sum, part) => sum + 5 + (part?.length ?? 0), 1 + 8 + 5 + 5);
-  const out = Buffer.allocUnsafe(size + sizeOfVarint53(zigzag53(timestampDelta)));
+  const out = Buffer.allocUnsafe(size + sizeOfZigzag(timestampDelta));
   let at = 0;
   const putBytes = (bytes: Buffer | null): void => {
     // Zigzag: a length is doubled, and null, which is -1, becomes 1.
@@ -40,7 +40,7 @@ function encodeBody(record: Record, timestampDelta: number, offsetDelta: number)
     if (bytes !== null) at += bytes.copy(out, at);
   };
   out[at++] = 0; // attributes
-  at = writeVarint53(out, at, zigzag53(timestampDelta));
+  at = writeZigzag(out, at, timestampDelta);
   at = writeVarint(out, at, offsetDelta << 1);
   putBytes(record.key);
   putBytes(record.value);

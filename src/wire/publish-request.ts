@@ -285,7 +285,7 @@ function parseTimestamp(bytes: Buffer, start: number, end: number, event: number
 
 function timestampMs(seconds: number, nanos: number): number {
   if (seconds < 0 || seconds > LAST_SECOND || nanos < 0 || nanos > 999_999_999) return INVALID_TIMESTAMP;
-  return seconds * 1000 + Math.floor(nanos / 1_000_000);
+  return seconds * 1000 + ((nanos / 1_000_000) | 0);
 }
 
 // --- Fields -------------------------------------------------------------------------------------------------------------
@@ -340,6 +340,40 @@ function readLength(bytes: Buffer, at: number, end: number, field: string, event
 
 /** Reads an unsigned varint of up to 64 bits as a double, exact up to 2^53, and leaves its low 32 bits in `low32`. */
 function readVarint(bytes: Buffer, at: number, end: number, field: string, event = -1, header = -1): number {
+  // Seconds and nanoseconds take five bytes, two readings an event. With integers and without a loop that is half the time.
+  if (bytes.length - at < 5) return readAnyVarint(bytes, at, end, field, event, header);
+  let byte = bytes[at]!;
+  let low = byte & 0x7f;
+  let length = 1;
+  if (byte > 0x7f) {
+    byte = bytes[at + 1]!;
+    low |= (byte & 0x7f) << 7;
+    length = 2;
+    if (byte > 0x7f) {
+      byte = bytes[at + 2]!;
+      low |= (byte & 0x7f) << 14;
+      length = 3;
+      if (byte > 0x7f) {
+        byte = bytes[at + 3]!;
+        low |= (byte & 0x7f) << 21;
+        length = 4;
+        if (byte > 0x7f) {
+          byte = bytes[at + 4]!;
+          low |= byte << 28;
+          length = 5;
+          if (byte > 0x07) return readAnyVarint(bytes, at, end, field, event, header);
+        }
+      }
+    }
+  }
+  if (at + length > end) return readAnyVarint(bytes, at, end, field, event, header);
+  cursor = at + length;
+  low32 = low;
+  return low;
+}
+
+/** As `readVarint`, of up to ten bytes. */
+function readAnyVarint(bytes: Buffer, at: number, end: number, field: string, event: number, header: number): number {
   let low = 0;
   let value = 0;
   let scale = 1;

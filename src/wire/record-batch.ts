@@ -11,7 +11,7 @@
 // The decoder serves tools (tail, repartitioning, dead letters), not the hot path: it allocates freely and checks everything.
 
 import { crc32c } from "./crc32c.ts";
-import { sizeOfVarint, sizeOfVarint53, writeVarint, writeVarint53, zigzag53 } from "./varint.ts";
+import { sizeOfVarint, sizeOfZigzag, writeVarint, writeZigzag } from "./varint.ts";
 
 export const RECORD_BATCH_HEADER_BYTES = 61;
 
@@ -262,12 +262,11 @@ export function sliceRecordBatch(batch: Buffer, first: number, end: number): Buf
       const timestampDelta = reader.zigzag();
       reader.zigzag();
       const rest = batch.subarray(reader.position, recordEnd);
-      const timestampZigzag = zigzag53(timestampDelta);
       const offsetZigzag = (record - first) << 1;
-      const bodyBytes = 1 + sizeOfVarint53(timestampZigzag) + sizeOfVarint(offsetZigzag) + rest.length;
+      const bodyBytes = 1 + sizeOfZigzag(timestampDelta) + sizeOfVarint(offsetZigzag) + rest.length;
       at = writeVarint(out, at, bodyBytes << 1);
       out[at++] = attributes;
-      at = writeVarint53(out, at, timestampZigzag);
+      at = writeZigzag(out, at, timestampDelta);
       at = writeVarint(out, at, offsetZigzag);
       at += rest.copy(out, at);
       maxTimestamp = Math.max(maxTimestamp, header.baseTimestamp + timestampDelta);

@@ -8,7 +8,7 @@
 // The size is worked out first, because a record starts with its length and must fit into what is left of its batch.
 
 import { COLUMN, HEADER_COLUMN, HEADER_ROW, ROW, type EventIndex } from "./publish-request.ts";
-import { sizeOfVarint, sizeOfVarint53, writeVarint, writeVarint53, zigzag53 } from "./varint.ts";
+import { sizeOfVarint, sizeOfZigzag, writeVarint, writeZigzag } from "./varint.ts";
 
 // Constants of this module become part of its code; see publish-request.ts.
 const column = COLUMN;
@@ -38,7 +38,7 @@ export function sizeOfRecordBody(
   const valueLength = rows[row + column.valueLength]!;
   return (
     1 +
-    sizeOfVarint53(zigzag53(timestampDelta)) +
+    sizeOfZigzag(timestampDelta) +
     sizeOfVarint(offsetDelta << 1) +
     (keyLength < 0 ? 1 : sizeOfVarint(keyLength << 1) + keyLength) +
     (valueLength < 0 ? 1 : sizeOfVarint(valueLength << 1) + valueLength) +
@@ -67,7 +67,7 @@ export function writeRecord(
   const row = event * rowLength;
   let at = writeVarint(out, position, bodyBytes << 1);
   out[at++] = 0;
-  at = writeVarint53(out, at, zigzag53(timestampDelta));
+  at = writeZigzag(out, at, timestampDelta);
   at = writeVarint(out, at, offsetDelta << 1);
   at = writeNullable(out, at, source, rows[row + column.keyStart]!, rows[row + column.keyLength]!);
   at = writeNullable(out, at, source, rows[row + column.valueStart]!, rows[row + column.valueLength]!);

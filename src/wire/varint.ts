@@ -6,6 +6,9 @@
 // Free functions over numbers, because they run several times an event. Doubles hold every integer up to 2^53, which covers
 // timestamps in milliseconds; nothing here needs BigInt.
 
+/** Of what is closer to 0 the zigzag is an int32, with which a processor is several times as fast as with a double. */
+const ZIGZAG_SHORT = 0x4000_0000;
+
 /** Bytes of an unsigned varint below 2^32. */
 export function sizeOfVarint(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : value < 0x1000_0000 ? 4 : 5;
@@ -13,6 +16,16 @@ export function sizeOfVarint(value: number): number {
 
 /** Writes an unsigned varint below 2^32 and returns the position behind it. */
 export function writeVarint(out: Uint8Array, position: number, value: number): number {
+  // One or two bytes are nearly all there are, and a loop asks at each turn whether it was interrupted.
+  if (value < 0x80) {
+    out[position] = value;
+    return position + 1;
+  }
+  if (value < 0x4000) {
+    out[position] = (value & 0x7f) | 0x80;
+    out[position + 1] = value >> 7;
+    return position + 2;
+  }
   while (value > 0x7f) {
     out[position++] = (value & 0x7f) | 0x80;
     value >>>= 7;
@@ -24,6 +37,20 @@ export function writeVarint(out: Uint8Array, position: number, value: number): n
 /** Zigzag of a 32-bit integer, as an unsigned one. */
 export function zigzag32(value: number): number {
   return ((value << 1) ^ (value >> 31)) >>> 0;
+}
+
+/** Bytes of the zigzag varint of an integer between -2^52 and 2^52. */
+export function sizeOfZigzag(value: number): number {
+  return value < ZIGZAG_SHORT && value >= -ZIGZAG_SHORT
+    ? sizeOfVarint(zigzag32(value))
+    : sizeOfVarint53(zigzag53(value));
+}
+
+/** Writes the zigzag varint of an integer between -2^52 and 2^52 and returns the position behind it. */
+export function writeZigzag(out: Uint8Array, position: number, value: number): number {
+  return value < ZIGZAG_SHORT && value >= -ZIGZAG_SHORT
+    ? writeVarint(out, position, zigzag32(value))
+    : writeVarint53(out, position, zigzag53(value));
 }
 
 /** Zigzag of an integer between -2^52 and 2^52, as a double. */

@@ -6,9 +6,11 @@ import {
   sizeOfVarint,
   sizeOfVarint53,
   sizeOfVarint64,
+  sizeOfZigzag,
   writeVarint,
   writeVarint53,
   writeVarint64,
+  writeZigzag,
   zigzag32,
   zigzag53,
 } from "../../src/wire/varint.ts";
@@ -53,13 +55,21 @@ test("zigzag gives what an official reader takes back", () => {
     const zigzag = zigzag53(value);
     const bytes = written(sizeOfVarint53(zigzag), (out, at) => writeVarint53(out, at, zigzag));
     assert.equal(Number(new BinaryReader(bytes).sint64()), value);
+    assert.deepEqual(
+      written(sizeOfZigzag(value), (out, at) => writeZigzag(out, at, value)),
+      bytes,
+    );
   };
   for (const value of [0, -1, 1, -64, 63, 64, -65, 2 ** 31 - 1, -(2 ** 31)]) {
     check32(value);
     check53(value);
   }
   const limit = 2 ** 52 - 1;
-  for (const value of [limit, -limit, 253_402_300_799_999, -253_402_300_799_999]) check53(value);
+  for (const value of [limit, -limit, 253_402_300_799_999, -253_402_300_799_999, 2 ** 30 - 1, 2 ** 30]) {
+    check53(value);
+    check53(-value);
+    check53(-value - 1);
+  }
   fc.assert(fc.property(fc.integer(), check32));
   fc.assert(
     fc.property(
