@@ -38,13 +38,14 @@ async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
     if (scenarios.length === 0) continue;
     await using broker = await startBroker(name, signal);
     for (const scenario of scenarios) {
-      await broker.freshTopics(scenario.kind === "load" ? scenario.topics : 1);
-      await measure(scenario, { broker: name, bootstrap: broker.bootstrap, options, signal });
+      const freshTopics = () => broker.freshTopics(scenario.kind === "load" ? scenario.topics : 1);
+      await freshTopics();
+      await measure(scenario, { broker: name, bootstrap: broker.bootstrap, freshTopics, options, signal });
     }
   }
   for (const scenario of options.scenarios) {
     if (withBroker.includes(scenario)) continue;
-    await measure(scenario, { broker: "none", bootstrap: undefined, options, signal });
+    await measure(scenario, { broker: "none", bootstrap: undefined, freshTopics: async () => {}, options, signal });
   }
   if (options.json !== undefined) {
     await writeFile(options.json, `${JSON.stringify({ environment: where, options, rows }, null, 2)}\n`);

@@ -11,12 +11,16 @@ import { ROOT, type Target } from "./targets.ts";
 /** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
 const LOAD_OVERHEAD_MS = 30_000;
 
+const WHAT_HANGS = "look whether the broker still runs and its disk (TMPDIR) has room";
+
 /** Where a row is measured. */
 export interface Stage {
   /** For the report. */
   readonly broker: string;
   /** undefined: no brokers. */
   readonly bootstrap: string | undefined;
+  /** Empties the scenario's topics, while nothing runs that uses them. They are empty to begin with. */
+  readonly freshTopics: () => Promise<void>;
   readonly options: BenchOptions;
   readonly signal: AbortSignal;
 }
@@ -36,7 +40,10 @@ export async function runLoad(
     ...loadCommand(load, target, options, durability),
   });
   try {
-    return parseLoadResult(await child.output(withinMs, signal));
+    const result = parseLoadResult(await child.output(withinMs, signal));
+    if (result.requests_per_s > 0 || result.errors > 0) return result;
+    // A closed loop that hangs has neither answers nor errors, and would pass for a slow round.
+    throw new Error(`${target.name} answered nothing in ${options.seconds} s: ${WHAT_HANGS}`);
   } catch (error) {
     target.assertRuns(); // a target that is gone says more than the client that misses it
     throw error;

@@ -122,6 +122,8 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
   const rounds = names.map(() => Array.from({ length: options.starts }, (): LoadResult[] => []));
   const workers = names.map((): number[] => []);
   for (let start = 0; start < options.starts; start++) {
+    // A start writes some ten gigabytes when it settles: all of them together fill a disk.
+    if (start > 0) await stage.freshTopics();
     await loadOnce(scenario, thereAndBack([...names.entries()], start), stage, (i, target, result) => {
       rounds[i]![start]!.push(result);
       if (isService(target.name)) workers[i]!.push(...workersMegabytes(target));
