@@ -60,7 +60,12 @@ test("an endless loop is seen from outside: the guilty function, its true line, 
   const samples = flatten(decode(stuckProfile(report, "0").encode()));
   const { frame } = top(samples, "cpu");
   assert.deepEqual(frame, { name: "spin", file: FIXTURE, line: LINE });
-  assert.ok(samples.every(({ labels, stack }) => labels["worker"] === "0" && stack[1]?.name === "handle"));
+  assert.ok(samples.every(({ labels }) => labels["worker"] === "0"));
+  for (const { stack } of samples) {
+    // Now and then it is seen while it asks for the time.
+    const caller = stack[stack.findIndex(({ name }) => name === "spin") + 1];
+    assert.equal(caller?.name, "handle");
+  }
   assert.ok(samples.reduce((sum, { values }) => sum + values["sample"]!, 0) >= 10);
   assert.ok(stuckText(report).includes(`at spin (${FIXTURE}:${LINE})`));
 });
