@@ -11,8 +11,6 @@ import { ROOT, type Target } from "./targets.ts";
 /** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
 const LOAD_OVERHEAD_MS = 30_000;
 
-const WHAT_HANGS = "look whether the broker still runs and its disk (TMPDIR) has room";
-
 /** Where a row is measured. */
 export interface Stage {
   /** For the report. */
@@ -43,7 +41,9 @@ export async function runLoad(
     const result = parseLoadResult(await child.output(withinMs, signal));
     if (result.requests_per_s > 0 || result.errors > 0) return result;
     // A closed loop that hangs has neither answers nor errors, and would pass for a slow round.
-    throw new Error(`${target.name} answered nothing in ${options.seconds} s: ${WHAT_HANGS}`);
+    throw new Error(
+      `${target.name} answered nothing in ${options.seconds} s: does the broker still run, has its disk (TMPDIR) room?`,
+    );
   } catch (error) {
     target.assertRuns(); // a target that is gone says more than the client that misses it
     throw error;

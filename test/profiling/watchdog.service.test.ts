@@ -62,9 +62,9 @@ test("an endless loop is seen from outside: the guilty function, its true line, 
   assert.deepEqual(frame, { name: "spin", file: FIXTURE, line: LINE });
   assert.ok(samples.every(({ labels }) => labels["worker"] === "0"));
   for (const { stack } of samples) {
-    // Now and then it is seen while it asks for the time.
-    const caller = stack[stack.findIndex(({ name }) => name === "spin") + 1];
-    assert.equal(caller?.name, "handle");
+    // Now and then it is seen while it asks for the time, with functions of Node.js on top.
+    const own = stack.filter(({ file }) => !file.startsWith("node:"));
+    assert.deepEqual([own[0]?.name, own[1]?.name], ["spin", "handle"]);
   }
   assert.ok(samples.reduce((sum, { values }) => sum + values["sample"]!, 0) >= 10);
   assert.ok(stuckText(report).includes(`at spin (${FIXTURE}:${LINE})`));
