@@ -64,7 +64,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     kafkaSaslMechanism: undefined,
     kafkaSaslUsername: undefined,
     kafkaSaslPassword: undefined,
-    lingerMs: 5,
+    lingerMs: 20,
     recordBatchBytesMax: 256 * 1024,
     admittedBytesMax: 64 * 1024 ** 2,
     admissionTimeoutMs: 5_000,
@@ -117,7 +117,7 @@ test("every default is right for its own option", () => {
 });
 
 test("an empty variable is one that is not set, and an empty flag takes a variable back", () => {
-  assert.equal(config({ LINGER: "", KAFKA_BROKERS: "" }).lingerMs, 5);
+  assert.equal(config({ LINGER: "", KAFKA_BROKERS: "" }).lingerMs, 20);
   assert.deepEqual(config({ KAFKA_BROKERS: "a:1" }, ["--kafka-brokers", ""]).kafkaBrokers, []);
 });
 

@@ -185,7 +185,7 @@ export const OPTIONS = {
   lingerMs: option(
     "LINGER",
     duration(0, 60_000),
-    "5ms",
+    "20ms",
     "How long a record batch waits to be filled while another of its partition is in flight; a small one, while any is to its broker.",
   ),
   recordBatchBytesMax: option(

@@ -19,11 +19,15 @@ async function warmUp({ producer }: Harness, settlements: Settlements): Promise<
   assert.deepEqual(await settlements.send(producer, batchOf("t", 0, ["warm"])), [0]);
 }
 
-/** Five batches of two records at once: all of them are in flight together. */
-function pipeline({ producer }: Harness, settlements: Settlements): Promise<Outcomes[]> {
-  return Promise.all(
+/** Five batches of two records: all of them are in flight together before the broker reads the first. */
+async function pipeline({ producer, cluster, metrics }: Harness, settlements: Settlements): Promise<Outcomes[]> {
+  cluster.broker(1).pause();
+  const sending = Promise.all(
     ["a", "b", "c", "d", "e"].map((name) => settlements.send(producer, batchOf("t", 0, [`${name}0`, `${name}1`]))),
   );
+  await until(() => value(metrics, "sluice_kafka_requests_in_flight") === 5, "five are in flight");
+  cluster.broker(1).resume();
+  return await sending;
 }
 
 const PIPELINED = ["warm", "a0", "a1", "b0", "b1", "c0", "c1", "d0", "d1", "e0", "e1"];

@@ -17,6 +17,11 @@ function sendEach({ producer }: Harness, settlements: Settlements, values: reado
   return Promise.all(values.map((each) => settlements.send(producer, batchOf("t", partition, [each]))));
 }
 
+/** Lets those run that are due, and those that they ask for, but no timer and no socket. */
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+}
+
 const VALUES = Array.from({ length: 12 }, (_, index) => `v${index}`);
 
 test("one batch is in flight until the first acknowledgement, then five", async () => {
@@ -37,6 +42,38 @@ test("one batch is in flight until the first acknowledgement, then five", async 
     sequences(attempts),
     VALUES.map((_, index) => `0:${index}+1`),
   );
+});
+
+test("two requests are sent at once; further ones wait for an answer, and a while at most", async () => {
+  await using harness = await start();
+  const settlements = new Settlements();
+  await sendEach(harness, settlements, ["warm"]);
+  const attempts = watch(harness.cluster, [{ delayMs: 1_000 }]);
+  const started = performance.now();
+  const sending = sendEach(harness, settlements, VALUES);
+  await until(() => attempts.length === 1, "the first is read");
+  await until(() => value(harness.metrics, IN_FLIGHT) === 5, "five are in flight");
+  const elapsedMs = performance.now() - started;
+  assert.ok(elapsedMs >= 55, `three further ones, 20 ms after one another, came after ${elapsedMs} ms`);
+  await sending;
+  assert.deepEqual(storedValues(harness.cluster, "t", 0), ["warm", ...VALUES]);
+});
+
+test("what becomes ready while two requests have no answer goes in one with the next", async () => {
+  await using harness = await start({ topics: { t: 4 } });
+  const settlements = new Settlements();
+  for (const partition of [0, 1, 2, 3]) await sendEach(harness, settlements, ["warm"], partition);
+  const requests = () => value(harness.metrics, "sluice_kafka_requests_total", "Produce");
+  const before = requests();
+  const sending: Promise<unknown>[] = [];
+  for (const partition of [0, 1, 2, 3]) {
+    sending.push(sendEach(harness, settlements, ["a"], partition));
+    // The broker's microtask runs, so nothing but the rule puts two into one request; no timer and no answer comes between.
+    await microtasks();
+  }
+  assert.equal(requests() - before, 2);
+  await Promise.all(sending);
+  assert.equal(requests() - before, 3);
 });
 
 test("after a leader change one batch is in flight again, until the new leader has acknowledged it", async () => {

@@ -1,7 +1,12 @@
 // One broker: the connection to it, opened again whenever it is needed and gone, and the Produce requests it gets.
 //
 // Partitions that may have something to send are `ready`. A request takes one record batch from each of them, as many as fit,
-// so that one broker with many partitions costs one request, not many; up to five requests are under way on the connection.
+// so that one broker with many partitions costs one request, not many.
+//
+// A broker works on the requests of a connection one after the other. So two are sent at once, one to work on and one that is
+// there when that is done; what becomes ready then goes together with the next answer. Five at once, as Kafka's own client
+// sends them, only wait in the broker's socket, and are smaller: an eighth more CPU for events of 1 KB. A long way is filled all
+// the same: a further request, up to five, goes 20 ms after the last.
 
 import type { Clock, Timer } from "../../clock.ts";
 import { Code, IngestError } from "../../errors.ts";
@@ -25,7 +30,10 @@ import {
   RequestBuffer,
 } from "./produce.ts";
 
+const REQUESTS_AT_ONCE = 2;
 const REQUESTS_IN_FLIGHT_MAX = 5;
+/** Between a request and the next, while as many as are sent at once have no answer. */
+const FURTHER_REQUEST_MS = 20;
 
 /** Below the 100 MiB that a broker takes by default (socket.request.max.bytes), and small enough to share the connection. */
 const REQUEST_BYTES_MAX = 8 << 20;
@@ -89,9 +97,14 @@ export class Broker {
   #failuresInRow = 0;
   #retryAtMs = 0;
   #requestsInFlight = 0;
+  /** When the last was. */
+  #sentAtMs = Number.NEGATIVE_INFINITY;
   #throttledUntilMs = 0;
   #pumpSoon = false;
+  /** Nothing may be sent before it ends. */
   #pumpTimer: Timer | undefined;
+  /** When it ends, a further request may be sent. */
+  #furtherTimer: Timer | undefined;
   #disposed = false;
 
   constructor(host: string, port: number, dependencies: BrokerDependencies, options: BrokerOptions) {
@@ -155,7 +168,9 @@ export class Broker {
   dispose(): void {
     this.#disposed = true;
     this.#ready.clear();
-    if (this.#pumpTimer !== undefined) this.#dependencies.clock.clearTimeout(this.#pumpTimer);
+    const { clock } = this.#dependencies;
+    if (this.#pumpTimer !== undefined) clock.clearTimeout(this.#pumpTimer);
+    if (this.#furtherTimer !== undefined) clock.clearTimeout(this.#furtherTimer);
     this.#connecting?.close("not needed any more");
     this.#close("not needed any more");
   }
@@ -267,6 +282,14 @@ export class Broker {
     );
   }
 
+  /** Unless an answer comes first. */
+  #pumpFurther(delayMs: number): void {
+    this.#furtherTimer ??= this.#dependencies.clock.setTimeout(() => {
+      this.#furtherTimer = undefined;
+      this.#pump();
+    }, Math.ceil(delayMs));
+  }
+
   #pump(): void {
     if (this.#ready.size === 0 || this.#disposed) return;
     const now = this.#dependencies.clock.monotonic();
@@ -279,6 +302,8 @@ export class Broker {
     }
     if (this.#throttledUntilMs > now) return this.#pumpAfter(this.#throttledUntilMs - now);
     while (this.#ready.size > 0 && this.#requestsInFlight < REQUESTS_IN_FLIGHT_MAX && !link.connection.closed) {
+      const waitMs = this.#requestsInFlight < REQUESTS_AT_ONCE ? 0 : this.#sentAtMs + FURTHER_REQUEST_MS - now;
+      if (waitMs > 0) return this.#pumpFurther(waitMs);
       const entries = this.#takeEntries();
       if (entries.length === 0) return;
       this.#send(link, entries);
@@ -319,6 +344,7 @@ export class Broker {
     const { inFlight, requests, requestTime, retries } = this.#meters;
     const replicationMs = Math.ceil(requestTimeoutMs * REPLICATION_SHARE);
     const sentAtMs = clock.monotonic();
+    this.#sentAtMs = sentAtMs;
     const buffer = this.#freeBuffers.pop() ?? new RequestBuffer();
     this.#requestsInFlight++;
     inFlight.inc();
