@@ -55,6 +55,7 @@ export class OtlpTracing implements Component {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #queue: SpanQueue;
+  readonly #spans: Spans;
   readonly #url: string;
   readonly #sampleRatio: number;
 
@@ -66,8 +67,8 @@ export class OtlpTracing implements Component {
     const headers = parseKeyPairsIntoRecord(options.headers);
     const exporter = new OTLPTraceExporter({ url: this.#url, headers });
     this.#queue = new SpanQueue({ log, metrics, clock, exporter });
-    const spans = new Spans(this.#queue, clock, resourceOf(options), { name: SERVICE_NAME });
-    this.tracer = new Tracer(spans, log, random, options);
+    this.#spans = new Spans(this.#queue, clock, resourceOf(options), { name: SERVICE_NAME });
+    this.tracer = new Tracer(this.#spans, log, random, options);
   }
 
   start(): Promise<void> {
@@ -77,10 +78,12 @@ export class OtlpTracing implements Component {
 
   /** Exports what is there, in a second at most. */
   async drain(deadlineMs: number): Promise<void> {
+    this.#spans.flush();
     await this.#queue.close(Math.max(0, Math.min(LAST_EXPORT_MS, deadlineMs - this.#clock.now())));
   }
 
   async dispose(): Promise<void> {
+    this.#spans.flush();
     await this.#queue.close(0);
   }
 }

@@ -24,14 +24,15 @@ import type { Spans } from "./spans.ts";
 const RECORD_BATCHES_MAX = 32;
 
 export const UNSET: SpanStatus = { code: SpanStatusCode.UNSET };
+const NO_ATTRIBUTES = (): Attributes => ({});
 
 /** What happened to a request's records in one record batch. */
 export interface Produced {
   readonly name: string;
   readonly kind: SpanKind;
-  readonly attributes: Attributes;
+  readonly attributes: () => Attributes;
   /** Those that say which record batch it is. */
-  readonly place: Attributes;
+  readonly place: () => Attributes;
   readonly status: SpanStatus;
   /** The span of the record batch itself, where it has one. */
   readonly links: Link[] | undefined;
@@ -83,7 +84,7 @@ export class RecordedRequest implements RequestSpan {
     this.#admittedAtMs = nowMs;
     this.#events = events;
     this.#topic = topic;
-    this.#child("admit", SpanKind.INTERNAL, this.#receivedAtMs, nowMs, {}, UNSET);
+    this.#child("admit", SpanKind.INTERNAL, this.#receivedAtMs, nowMs, NO_ATTRIBUTES, UNSET);
   }
 
   produced(produced: Produced): void {
@@ -99,24 +100,40 @@ export class RecordedRequest implements RequestSpan {
   }
 
   answered(nowMs: number, stored: number, failures: readonly { readonly message: string }[]): void {
-    const attributes: Attributes = {};
-    attributes[OWN_ATTRIBUTE.EVENTS_STORED] = stored;
-    attributes[OWN_ATTRIBUTE.EVENTS_FAILED] = failures.length;
+    const failed = failures.length;
+    const outcome = (): Attributes => ({
+      [OWN_ATTRIBUTE.EVENTS_STORED]: stored,
+      [OWN_ATTRIBUTE.EVENTS_FAILED]: failed,
+      ...(failed > 0 && { [ATTRIBUTE.ERROR_TYPE]: "partial_failure" }),
+    });
     const [failure] = failures;
-    if (failure === undefined) return this.#end(nowMs, "OK", attributes, UNSET);
-    const message = `${failures.length} of ${stored + failures.length} events are not stored: ${failure.message}`;
-    attributes[ATTRIBUTE.ERROR_TYPE] = "partial_failure";
-    this.#end(nowMs, "OK", attributes, { code: SpanStatusCode.ERROR, message });
-    this.#log.debug({ ...this.ids, stored, failed: failures.length, reason: failure.message }, "events are not stored");
+    if (failure === undefined) return this.#end(nowMs, "OK", outcome, UNSET);
+    const message = `${failed} of ${stored + failed} events are not stored: ${failure.message}`;
+    this.#end(nowMs, "OK", outcome, { code: SpanStatusCode.ERROR, message });
+    this.#log.debug({ ...this.ids, stored, failed, reason: failure.message }, "events are not stored");
   }
 
   refused(nowMs: number, code: string, message: string): void {
-    this.#end(nowMs, code, { [ATTRIBUTE.ERROR_TYPE]: code }, { code: SpanStatusCode.ERROR, message });
+    this.#end(nowMs, code, () => ({ [ATTRIBUTE.ERROR_TYPE]: code }), { code: SpanStatusCode.ERROR, message });
     this.#log.debug({ ...this.ids, code, reason: message }, "batch refused");
   }
 
-  /** @param attributes those of the outcome; what is known of every request is added. */
-  #end(nowMs: number, code: string, attributes: Attributes, status: SpanStatus): void {
+  /** @param outcome its attributes; what is known of every request is added. */
+  #end(nowMs: number, code: string, outcome: () => Attributes, status: SpanStatus): void {
+    this.#spans.add({
+      name: this.#method,
+      kind: SpanKind.SERVER,
+      context: this.context,
+      parent: this.#parent,
+      startMs: this.#receivedAtMs,
+      endMs: nowMs,
+      offsetMs: this.offsetMs,
+      attributes: () => this.#addRequest(outcome(), code),
+      status,
+    });
+  }
+
+  #addRequest(attributes: Attributes, code: string): Attributes {
     const [address, port] = splitAddress(this.#peer);
     attributes[ATTRIBUTE.RPC_SYSTEM_NAME] = "grpc";
     attributes[ATTRIBUTE.RPC_METHOD] = this.#method;
@@ -127,17 +144,7 @@ export class RecordedRequest implements RequestSpan {
     if (this.#events > 0) attributes[ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT] = this.#events;
     const leftOut = this.#recordBatches - RECORD_BATCHES_MAX;
     if (leftOut > 0) attributes[OWN_ATTRIBUTE.RECORD_BATCHES_LEFT_OUT] = leftOut;
-    const span = {
-      name: this.#method,
-      kind: SpanKind.SERVER,
-      context: this.context,
-      parent: this.#parent,
-      startMs: this.#receivedAtMs,
-      endMs: nowMs,
-      attributes,
-      status,
-    };
-    this.#spans.add(span, this.offsetMs);
+    return attributes;
   }
 
   #child(
@@ -145,15 +152,12 @@ export class RecordedRequest implements RequestSpan {
     kind: SpanKind,
     startMs: number,
     endMs: number,
-    attributes: Attributes,
+    attributes: () => Attributes,
     status: SpanStatus,
     links?: Link[],
   ): void {
-    const context = this.#spans.context(this.context);
-    this.#spans.add(
-      { name, kind, context, parent: this.context, startMs, endMs, attributes, status, links },
-      this.offsetMs,
-    );
+    const { context: parent, offsetMs } = this;
+    this.#spans.add({ name, kind, context: undefined, parent, startMs, endMs, offsetMs, attributes, status, links });
   }
 }
 

@@ -15,7 +15,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 const SPANS_MAX = 8_192;
 /** They are encoded in one go: one or two milliseconds of the event loop. */
 const EXPORT_SPANS_MAX = 512;
-const EXPORT_DELAY_MS = 2_000;
+/** After they are made (spans.ts). */
+const EXPORT_DELAY_MS = 1_000;
 /** Failures are logged so often, at most. */
 const LOG_INTERVAL_MS = 60_000;
 

@@ -23,7 +23,7 @@ export interface SpanFields {
   readonly status: SpanStatus;
   readonly links?: Link[] | undefined;
   /** Links that there was no room for. */
-  readonly linksLeftOut?: number;
+  readonly linksLeftOut?: number | undefined;
 }
 
 export class FinishedSpan implements ReadableSpan {

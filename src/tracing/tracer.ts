@@ -121,47 +121,44 @@ export class Tracer implements Tracing {
     const parts = partsOf(records, first, count);
     const [only] = parts;
     if (only === undefined) return;
-    const place = placeOf(records);
-    const operation = records.persisted ? "persist" : "produce";
+    const { topic, partition, persisted, sentTo, sentAtMs } = records;
+    const bytes = records.bytes.length;
+    const place = (): Attributes => placeOf(topic, partition);
     const status: SpanStatus = failure === undefined ? UNSET : { code: SpanStatusCode.ERROR, message: failure.message };
     const attributesOf = (count: number, firstOffset: number): Attributes => {
-      const attributes = placeOf(records);
+      const attributes = placeOf(topic, partition);
       attributes[ATTRIBUTE.MESSAGING_BATCH_MESSAGE_COUNT] = count;
-      if (!records.persisted) addProduce(attributes, records);
+      if (!persisted) addProduce(attributes, sentTo);
       if (firstOffset >= 0) attributes[ATTRIBUTE.MESSAGING_KAFKA_OFFSET] = firstOffset;
       if (failure !== undefined) attributes[ATTRIBUTE.ERROR_TYPE] = failure.type;
       return attributes;
     };
-    const name = `${operation} ${records.topic}`;
-    const { sentAtMs } = records;
+    const name = `${persisted ? "persist" : "produce"} ${topic}`;
     let links: Link[] | undefined;
     if (parts.length > 1) {
       const context = this.#spans.context(undefined);
       links = [{ context }];
-      const own = {
+      this.#spans.add({
         name,
         // Records carry the contexts of their requests, not this one: it only sends.
-        kind: records.persisted ? SpanKind.INTERNAL : SpanKind.CLIENT,
+        kind: persisted ? SpanKind.INTERNAL : SpanKind.CLIENT,
         context,
         parent: undefined,
         startMs: sentAtMs ?? nowMs,
         endMs: nowMs,
-        attributes: {
-          ...attributesOf(count, baseOffset),
-          [OWN_ATTRIBUTE.RECORD_BATCH_BYTES]: records.bytes.length,
-        },
+        offsetMs: only.request.offsetMs,
+        attributes: () => ({ ...attributesOf(count, baseOffset), [OWN_ATTRIBUTE.RECORD_BATCH_BYTES]: bytes }),
         status,
         links: parts.slice(0, LINKS_MAX).map(({ request }) => ({ context: request.context })),
         linksLeftOut: Math.max(0, parts.length - LINKS_MAX),
-      };
-      this.#spans.add(own, only.request.offsetMs);
+      });
     }
     for (const part of parts) {
       const offset = baseOffset < 0 ? -1 : baseOffset + part.first - first;
       part.request.produced({
         name,
-        kind: records.persisted ? SpanKind.INTERNAL : SpanKind.PRODUCER,
-        attributes: attributesOf(part.count, offset),
+        kind: persisted ? SpanKind.INTERNAL : SpanKind.PRODUCER,
+        attributes: () => attributesOf(part.count, offset),
         place,
         status,
         links,
@@ -203,14 +200,14 @@ function partsOf({ runs, runCounts }: TracedRecords, first: number, count: numbe
   return parts;
 }
 
-function placeOf({ topic, partition }: TracedRecords): Attributes {
+function placeOf(topic: string, partition: number): Attributes {
   const attributes: Attributes = { [ATTRIBUTE.MESSAGING_DESTINATION_NAME]: topic };
   // Without one, its topic's are not known yet.
   if (partition >= 0) attributes[ATTRIBUTE.MESSAGING_DESTINATION_PARTITION_ID] = String(partition);
   return attributes;
 }
 
-function addProduce(attributes: Attributes, { sentTo }: TracedRecords): void {
+function addProduce(attributes: Attributes, sentTo: string | undefined): void {
   attributes[ATTRIBUTE.MESSAGING_SYSTEM] = "kafka";
   attributes[ATTRIBUTE.MESSAGING_OPERATION_NAME] = "produce";
   attributes[ATTRIBUTE.MESSAGING_OPERATION_TYPE] = "send";

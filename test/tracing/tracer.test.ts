@@ -15,9 +15,10 @@ const METHOD = "/sluice.v1.EventIngest/Publish";
 const NO_CONTEXT = { peer: "127.0.0.1:1", traceparent: undefined, header: () => undefined };
 const SAMPLED = { ...NO_CONTEXT, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
 
-function tracerOf(options: Partial<TracerOptions>, spans: ReadableSpan[] = []): Tracer {
+/** What is recorded ends up in `spans`, a second of the clock after it was told. */
+function tracerOf(options: Partial<TracerOptions>, spans: ReadableSpan[] = [], clock = new FakeClock()): Tracer {
   const queue = { add: (span: ReadableSpan) => spans.push(span) } as unknown as SpanQueue;
-  const made = new Spans(queue, new FakeClock(), emptyResource(), { name: "test" });
+  const made = new Spans(queue, clock, emptyResource(), { name: "test" });
   return new Tracer(made, silentLogger(), seededRandom(7), {
     sampleRatio: 1,
     sampleRateMax: 1_000_000,
@@ -64,12 +65,40 @@ test("a bound of one a second records one a second", () => {
 
 test("ids are new for each request, and a span's duration is that between its times", () => {
   const spans: ReadableSpan[] = [];
-  const tracer = tracerOf({}, spans);
+  const clock = new FakeClock();
+  const tracer = tracerOf({}, spans, clock);
   for (let i = 0; i < 100; i++) tracer.request(METHOD, NO_CONTEXT, 999.75)?.span?.answered(1_001.25, 1, []);
+  clock.advance(1_000);
   assert.equal(new Set(spans.map((span) => span.spanContext().traceId)).size, 100);
   assert.equal(new Set(spans.map((span) => span.spanContext().spanId)).size, 100);
   assert.deepEqual(spans[0]!.duration, [0, 1_500_000]);
   assert.deepEqual(spans[0]!.startTime, [1_700_000_000, 999_750_000]);
+});
+
+test("spans are made together, a second after the first of them, or when they are many", () => {
+  const spans: ReadableSpan[] = [];
+  const clock = new FakeClock();
+  const tracer = tracerOf({}, spans, clock);
+  const record = (requests: number): void => {
+    for (let i = 0; i < requests; i++) tracer.request(METHOD, NO_CONTEXT, 0)?.span?.answered(1, 1, []);
+  };
+  record(1);
+  clock.advance(600);
+  record(1);
+  clock.advance(399);
+  assert.equal(spans.length, 0);
+  clock.advance(1);
+  assert.equal(spans.length, 2);
+  record(511);
+  assert.equal(spans.length, 2);
+  record(1);
+  assert.equal(spans.length, 514);
+  clock.advance(999);
+  record(1);
+  clock.advance(1);
+  assert.equal(spans.length, 514, "the timer of those before is gone");
+  clock.advance(999);
+  assert.equal(spans.length, 515);
 });
 
 test("of a client's flags those that are known are passed on, with the version that is written", () => {
