@@ -65,7 +65,7 @@ test("without anything set, the service listens on loopback and keeps events in 
     kafkaSaslUsername: undefined,
     kafkaSaslPassword: undefined,
     lingerMs: 20,
-    recordBatchBytesMax: 256 * 1024,
+    recordBatchBytesMax: 512 * 1024,
     admittedBytesMax: 64 * 1024 ** 2,
     admissionTimeoutMs: 5_000,
     grpcMessageBytesMax: 4 * 1024 ** 2,

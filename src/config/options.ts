@@ -191,7 +191,7 @@ export const OPTIONS = {
   recordBatchBytesMax: option(
     "RECORD_BATCH_BYTES_MAX",
     bytes(KIB, 64 * MIB),
-    "256KiB",
+    "512KiB",
     "The size at which a record batch is sealed; topics that take less are given less.",
   ),
   admittedBytesMax: option(

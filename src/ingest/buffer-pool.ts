@@ -2,9 +2,10 @@
 //
 // A fresh 256 KiB buffer for every batch made the garbage collector the largest cost of small batches (a factor of six on
 // unary calls in the prototype). Sizes are powers of four, so that a buffer that was outgrown is at most copied a few times
-// and a worker with thousands of quiet partitions does not hold a large buffer for each.
+// and a worker with thousands of quiet partitions does not hold a large buffer for each; and the size at which a batch is sealed
+// by default, of which there are the most under load.
 
-const CLASS_BYTES: readonly number[] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+const CLASS_BYTES: readonly number[] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 512 << 10, 1 << 20];
 
 export class BufferPool {
   readonly #free: Buffer[][] = CLASS_BYTES.map(() => []);
