@@ -1,7 +1,7 @@
 // CRC-32C (Castagnoli), the checksum of Kafka's record batches and of the spool.
 //
-// The native one runs at several GB/s with the processor's own instruction; a table in JavaScript reaches about 0.4 GB/s
-// and would be the largest single cost of a record batch.
+// The native one runs at 26 GB/s with the processor's multiplication without carry; a table in JavaScript reaches about 0.4 GB/s
+// and would be the largest single cost of a record batch. Not each version of the package does: `node bench/micro/checksum.ts`.
 
 import { crc32c as native } from "@node-rs/crc32";
 
