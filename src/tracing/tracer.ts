@@ -82,31 +82,10 @@ export class Tracer implements Tracing {
     this.#joinActive = joinActive;
   }
 
+  /** Small enough to become part of the code of a request: what is rare would take room there that is missed elsewhere. */
   request(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
-    if (this.#joinActive) {
-      const active = trace.getActiveSpan()?.spanContext();
-      if (active !== undefined && trace.isSpanContextValid(active)) {
-        if (!isSampled(active)) return { ...headersOf(active), span: undefined };
-        return this.#record(method, call, receivedAtMs, active);
-      }
-    }
-    const { traceparent } = call;
-    if (traceparent !== undefined) {
-      const tracestate = call.header(TRACESTATE);
-      const passed = this.#passed;
-      if (passed?.traceparent === traceparent && passed.tracestate === tracestate) return passed.trace;
-      const parent = parentOf(traceparent, tracestate);
-      if (parent !== undefined) {
-        if (isSampled(parent)) return this.#record(method, call, receivedAtMs, parent);
-        this.#passed = { traceparent, tracestate, trace: { ...headersOf(parent), span: undefined } };
-        return this.#passed.trace;
-      }
-    }
-    if (receivedAtMs < this.#closedUntilMs || this.#skip-- > 0) return undefined;
-    this.#skip = this.#nextSkip();
-    if (this.#ratio === 0) return undefined;
-    this.#closedUntilMs = Math.max(receivedAtMs - this.#burstMs, this.#closedUntilMs) + this.#intervalMs;
-    return this.#record(method, call, receivedAtMs, undefined);
+    if (this.#joinActive || call.traceparent !== undefined) return this.#join(method, call, receivedAtMs);
+    return this.#isDrawn(receivedAtMs) ? this.#recordDrawn(method, call, receivedAtMs) : undefined;
   }
 
   settled(
@@ -167,6 +146,42 @@ export class Tracer implements Tracing {
         endsQueue: isFirst,
       });
     }
+  }
+
+  /** Is a request without a context the next to be recorded? Asked once for each. */
+  #isDrawn(receivedAtMs: number): boolean {
+    return receivedAtMs >= this.#closedUntilMs && this.#skip-- <= 0;
+  }
+
+  /** Of a request that has a context, or may have one. */
+  #join(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
+    if (this.#joinActive) {
+      const active = trace.getActiveSpan()?.spanContext();
+      if (active !== undefined && trace.isSpanContextValid(active)) {
+        if (!isSampled(active)) return { ...headersOf(active), span: undefined };
+        return this.#record(method, call, receivedAtMs, active);
+      }
+    }
+    const { traceparent } = call;
+    if (traceparent !== undefined) {
+      const tracestate = call.header(TRACESTATE);
+      const passed = this.#passed;
+      if (passed?.traceparent === traceparent && passed.tracestate === tracestate) return passed.trace;
+      const parent = parentOf(traceparent, tracestate);
+      if (parent !== undefined) {
+        if (isSampled(parent)) return this.#record(method, call, receivedAtMs, parent);
+        this.#passed = { traceparent, tracestate, trace: { ...headersOf(parent), span: undefined } };
+        return this.#passed.trace;
+      }
+    }
+    return this.#isDrawn(receivedAtMs) ? this.#recordDrawn(method, call, receivedAtMs) : undefined;
+  }
+
+  #recordDrawn(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
+    this.#skip = this.#nextSkip();
+    if (this.#ratio === 0) return undefined;
+    this.#closedUntilMs = Math.max(receivedAtMs - this.#burstMs, this.#closedUntilMs) + this.#intervalMs;
+    return this.#record(method, call, receivedAtMs, undefined);
   }
 
   /** One draw for all requests up to the next that is recorded has the same outcomes as one for each (it is geometric). */
