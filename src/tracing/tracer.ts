@@ -85,7 +85,7 @@ export class Tracer implements Tracing {
   /** Small enough to become part of the code of a request: what is rare would take room there that is missed elsewhere. */
   request(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
     if (this.#joinActive || call.traceparent !== undefined) return this.#join(method, call, receivedAtMs);
-    return this.#isDrawn(receivedAtMs) ? this.#recordDrawn(method, call, receivedAtMs) : undefined;
+    return this.#draw(method, call, receivedAtMs);
   }
 
   settled(
@@ -148,9 +148,10 @@ export class Tracer implements Tracing {
     }
   }
 
-  /** Is a request without a context the next to be recorded? Asked once for each. */
-  #isDrawn(receivedAtMs: number): boolean {
-    return receivedAtMs >= this.#closedUntilMs && this.#skip-- <= 0;
+  /** Of a request without a context. */
+  #draw(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
+    if (receivedAtMs < this.#closedUntilMs || this.#skip-- > 0) return undefined;
+    return this.#recordDrawn(method, call, receivedAtMs);
   }
 
   /** Of a request that has a context, or may have one. */
@@ -174,7 +175,7 @@ export class Tracer implements Tracing {
         return this.#passed.trace;
       }
     }
-    return this.#isDrawn(receivedAtMs) ? this.#recordDrawn(method, call, receivedAtMs) : undefined;
+    return this.#draw(method, call, receivedAtMs);
   }
 
   #recordDrawn(method: string, call: TracedCall, receivedAtMs: number): RequestTrace | undefined {
