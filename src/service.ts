@@ -42,7 +42,8 @@ import { Spool } from "./spool/spool.ts";
 import { type Attribution, noAttribution } from "./telemetry/attribution.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
-import type { OtlpTracing } from "./tracing/otlp.ts";
+import type { SendSpans } from "./tracing/span-data.ts";
+import type { WorkerTracing } from "./tracing/worker-tracing.ts";
 
 export type { DropOutcome, DropRequest } from "./spool/dead-letters.ts";
 
@@ -92,6 +93,8 @@ export interface ServiceOptions {
   readonly log: Logger;
   /** Labels the samples of a profiler, if there is one. */
   readonly attribution?: Attribution;
+  /** Takes spans to where they are exported; undefined: nothing is traced, whatever TRACING says. */
+  readonly sendSpans?: SendSpans | undefined;
   /** Replaced where faults are simulated. */
   readonly environment?: Environment;
 }
@@ -127,13 +130,14 @@ class WorkerService implements Service {
   readonly #workerIndex: number;
   readonly #log: Logger;
   readonly #attribution: Attribution;
+  readonly #sendSpans: SendSpans | undefined;
   readonly #environment: Environment;
   /** In the order of their start. */
   readonly #started: Component[] = [];
   readonly #callers: Callers;
   readonly #healthService = new Health([EventIngestService.typeName]);
   readonly #spoolDependencies: SpoolDependencies;
-  #tracing: OtlpTracing | undefined;
+  #tracing: WorkerTracing | undefined;
   #spool: Spool | undefined;
   #deadLetters: DeadLetters | undefined;
   #forwarder: Forwarder | undefined;
@@ -149,12 +153,14 @@ class WorkerService implements Service {
     workerIndex,
     log,
     attribution = noAttribution,
+    sendSpans,
     environment = realEnvironment,
   }: ServiceOptions) {
     this.#config = config;
     this.#workerIndex = workerIndex;
     this.#log = log;
     this.#attribution = attribution;
+    this.#sendSpans = sendSpans;
     this.#environment = environment;
     this.metrics = createMetrics({ topicsMax: config.metricsTopicsMax, callersMax: config.metricsCallersMax });
     this.#callers = new Callers(this.metrics);
@@ -252,30 +258,18 @@ class WorkerService implements Service {
     }
   }
 
-  /** The SDK is loaded only where it is used. First of all parts, and so the last to be drained: it takes the others' spans. */
+  /** First of all parts, and so the last to be drained: it takes the others' spans. */
   async #startTracing(): Promise<void> {
-    const config = this.#config;
-    // There without traces, too: a panel that shows nothing cannot be told from a service that is well.
-    for (const outcome of ["exported", "dropped", "failed"]) this.metrics.traceSpans.with(outcome);
-    if (config.tracing === "none") return;
-    const { OtlpTracing } = await import("./tracing/otlp.ts");
+    const { tracing, traceSampleRatio, traceSampleRateMax, grpcServer } = this.#config;
+    const sendSpans = this.#sendSpans;
+    if (tracing === "none" || sendSpans === undefined) return;
+    const { WorkerTracing } = await import("./tracing/worker-tracing.ts");
     const { clock, random } = this.#environment;
-    const tracing = new OtlpTracing(
-      { log: this.#log, metrics: this.metrics, clock, random },
-      {
-        endpoint: config.otelExporterOtlpEndpoint,
-        tracesEndpoint: config.otelExporterOtlpTracesEndpoint,
-        headers: config.otelExporterOtlpHeaders,
-        serviceName: config.otelServiceName,
-        resourceAttributes: config.otelResourceAttributes,
-        worker: String(this.#workerIndex),
-        sampleRatio: config.traceSampleRatio,
-        sampleRateMax: config.traceSampleRateMax,
-        joinActive: config.grpcServer === "grpc-js",
-      },
+    this.#tracing = new WorkerTracing(
+      { log: this.#log, metrics: this.metrics, clock, random, sendSpans },
+      { sampleRatio: traceSampleRatio, sampleRateMax: traceSampleRateMax, joinActive: grpcServer === "grpc-js" },
     );
-    await this.#startComponent(tracing);
-    this.#tracing = tracing;
+    await this.#startComponent(this.#tracing);
   }
 
   async #startSpool({ own: dir, adopted: adopt }: SpoolDirectories): Promise<Spool> {

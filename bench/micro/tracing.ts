@@ -1,5 +1,6 @@
-// What tracing costs a request: `node bench/micro/tracing.ts`. Nanoseconds of the process's CPU, encoding and export included;
-// without sockets to clients and without Kafka, which cost the same either way.
+// What tracing costs a request: `node bench/micro/tracing.ts`. Nanoseconds of CPU, with what the supervisor does for it (what
+// comes from the channel is read, encoded and exported here, too); without sockets to clients and without Kafka, which cost
+// the same either way.
 //
 // The same requests go through a pipeline without tracing, through one that records none of them, and through one that records
 // all, in turns, so that what else the machine does hits all three alike; the median of the rounds' differences is told. The
@@ -10,6 +11,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { deserialize, serialize } from "node:v8";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { systemClock } from "../../src/clock.ts";
 import { PublishRequestSchema } from "../../src/gen/sluice/v1/ingest_pb.js";
@@ -18,7 +20,9 @@ import { Session } from "../../src/ingest/session.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import type { Tracing } from "../../src/telemetry/tracing.ts";
-import { OtlpTracing } from "../../src/tracing/otlp.ts";
+import { OtlpExport } from "../../src/tracing/export/otlp.ts";
+import type { SpanData } from "../../src/tracing/span-data.ts";
+import { WorkerTracing } from "../../src/tracing/worker-tracing.ts";
 import { median } from "../statistics.ts";
 import { benchPipeline } from "./pipeline.ts";
 
@@ -100,20 +104,23 @@ type AnsweredBatch = Parameters<ConstructorParameters<typeof Session>[1]["answer
 const collector = spawn(process.execPath, ["-e", COLLECTOR], { stdio: ["ignore", "pipe", "inherit"] });
 const [port] = (await once(createInterface(collector.stdout), "line")) as [string];
 
-function otlp(sampleRatio: number): OtlpTracing {
-  return new OtlpTracing(
-    { log: silentLogger(), metrics: createMetrics(), clock: systemClock, random: Math.random },
-    {
-      endpoint: `http://127.0.0.1:${port}`,
-      tracesEndpoint: undefined,
-      headers: undefined,
-      serviceName: undefined,
-      resourceAttributes: undefined,
-      worker: "0",
-      sampleRatio,
-      sampleRateMax: 1e9,
-      joinActive: false,
-    },
+const dependencies = { log: silentLogger(), metrics: createMetrics(), clock: systemClock };
+const exported = new OtlpExport(dependencies, {
+  endpoint: `http://127.0.0.1:${port}`,
+  tracesEndpoint: undefined,
+  headers: undefined,
+  serviceName: undefined,
+  resourceAttributes: undefined,
+});
+
+function workerTracing(sampleRatio: number): WorkerTracing {
+  const sendSpans = (spans: readonly SpanData[]): Promise<void> => {
+    exported.take({ worker: "0", pid: process.pid }, deserialize(serialize(spans)) as readonly SpanData[]);
+    return Promise.resolve();
+  };
+  return new WorkerTracing(
+    { ...dependencies, random: Math.random, sendSpans },
+    { sampleRatio, sampleRateMax: 1e9, joinActive: false },
   );
 }
 
@@ -126,8 +133,8 @@ async function nanoseconds(count: number, work: (count: number) => Promise<void>
 }
 
 const off = publisher(undefined);
-const none = publisher(otlp(0).tracer);
-const all = publisher(otlp(1).tracer);
+const none = publisher(workerTracing(0).tracer);
+const all = publisher(workerTracing(1).tracer);
 const rounds: { readonly off: number; readonly none: number; readonly all: number }[] = [];
 for (let i = 0; i < WARM_ROUNDS + ROUNDS; i++) {
   const measured = {

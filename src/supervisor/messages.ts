@@ -5,6 +5,7 @@
 //                      <-------    start          which slot it is, with the configuration
 //     ready | failed   ------->                   it listens, or never will (it ends then)
 //     snapshot         ------->                   every second, and once more at its end
+//     spans            ------->                   every second, if requests were recorded
 //                      <-------    cut            ends a slice of its profile, or takes a heap profile
 //     cut | notCut     ------->                   when that was, with the slices that are not on disk
 //                      <-------    dropLetters
@@ -18,6 +19,7 @@ import type { Config } from "../config.ts";
 import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import type { MetricDelta } from "../telemetry/instruments.ts";
+import type { SpanData } from "../tracing/span-data.ts";
 import type { Inspections, Question, WorkerState } from "./inspection.ts";
 
 /** Where a worker takes connections. */
@@ -57,6 +59,7 @@ export type ToSupervisor =
       /** Every few seconds: what it could not tell any more if it ended or got stuck now. */
       readonly state?: WorkerState;
     }
+  | { readonly type: "spans"; readonly spans: readonly SpanData[] }
   | { readonly type: "lettersDropped"; readonly id: number; readonly outcome: DropOutcome }
   | { readonly type: "lettersNotDropped"; readonly id: number; readonly message: string }
   | { readonly type: "answer"; readonly id: number; readonly value: Inspections[Question] }

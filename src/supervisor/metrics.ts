@@ -8,7 +8,13 @@ import type { MetricDefinition, MetricSnapshot } from "../telemetry/instruments.
 import type { RecorderObserver } from "../profiling/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { LabelLimit } from "../telemetry/label-limit.ts";
-import { createLedgerMetrics, createMetrics, definitions, type LabelLimits } from "../telemetry/metrics.ts";
+import {
+  createLedgerMetrics,
+  createMetrics,
+  createTracingMetrics,
+  definitions,
+  type LabelLimits,
+} from "../telemetry/metrics.ts";
 import { ProcessMetrics, processDefinitions } from "../telemetry/process.ts";
 import type { ProcessSnapshot, Rendered } from "../telemetry/render.ts";
 import { SlotMetrics } from "../telemetry/slot.ts";
@@ -61,6 +67,7 @@ export interface SupervisorMetricsOptions extends LabelLimits {
 export class SupervisorMetrics {
   readonly ledger: ServiceLedger;
   readonly incidents = createIncidentMetrics();
+  readonly tracing = createTracingMetrics();
   readonly #process = new ProcessMetrics();
   readonly #definitions = scrapeDefinitions();
   readonly #cgroup = new CgroupMetrics();
@@ -166,7 +173,9 @@ export class SupervisorMetrics {
 
   async render(openMetrics: boolean): Promise<Rendered> {
     for (const slot of this.#slots.keys()) this.#families.up.with(String(slot)).set(this.#options.up(slot) ? 1 : 0);
-    const families = [this.#families, this.#ledgerFamilies, this.incidents].flatMap((each) => Object.values(each));
+    const families = [this.#families, this.#ledgerFamilies, this.incidents, this.tracing].flatMap((each) =>
+      Object.values(each),
+    );
     const supervisor = [...this.#processSnapshot, ...families.map((family) => family.snapshot())];
     const processes: ProcessSnapshot[] = [
       ...this.#slots.flatMap((slot, index) => slot.parts().map((metrics) => ({ worker: String(index), metrics }))),

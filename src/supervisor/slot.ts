@@ -13,6 +13,7 @@ import type { CutAnswer, CutRequest } from "../profiling/recorder.ts";
 import type { DropOutcome, DropRequest } from "../service.ts";
 import { LogRing } from "../telemetry/log-ring.ts";
 import type { SlotMetrics } from "../telemetry/slot.ts";
+import type { SpanData } from "../tracing/span-data.ts";
 import { Answers } from "./answers.ts";
 import { readThreads } from "../profiling/threads.ts";
 import { HandedConnections } from "./handed-connections.ts";
@@ -45,6 +46,8 @@ export interface SlotObserver {
   startFailed(slot: WorkerSlot, message: string): void;
   /** Its metrics are new. @param atMs when they were read, in milliseconds since the epoch. */
   pushed(slot: WorkerSlot, atMs: number): void;
+  /** Requests were recorded. */
+  spans(slot: WorkerSlot, spans: readonly SpanData[]): void;
   ended(slot: WorkerSlot, ending: Ending): void;
 }
 
@@ -258,6 +261,9 @@ export class WorkerSlot implements ProfiledProcess, Inspectable {
         if (message.state !== undefined) living.told = { asOfMs: message.atMs, state: message.state };
         for (const line of message.lines) this.log.push(line);
         this.#observer.pushed(this, message.atMs);
+        break;
+      case "spans":
+        this.#observer.spans(this, message.spans);
         break;
       case "cut":
         this.#cuts.resolve(message.id, message.answer);

@@ -36,6 +36,7 @@ import { SUPERVISOR, SupervisorMetrics, VERSION } from "./metrics.ts";
 import { Processes } from "./processes.ts";
 import type { WorkerSlot } from "./slot.ts";
 import { Timeline } from "./timeline.ts";
+import { Traces } from "./traces.ts";
 import { START_FAILED_DRAIN_MS, Workers, type WorkersObserver } from "./workers.ts";
 
 export interface SupervisorOptions {
@@ -65,6 +66,7 @@ class Supervisor {
   readonly #recorder: Recorder | undefined;
   readonly #ring: ProfileRing | undefined;
   readonly #timeline: Timeline;
+  readonly #traces: Traces;
   readonly #live: Live;
   readonly #admin: AdminView;
   readonly #end = Promise.withResolvers<{ readonly exitCode: ExitCode; readonly drainMs: number }>();
@@ -98,10 +100,12 @@ class Supervisor {
     }
     const observer: WorkersObserver = {
       pushed: (slot, atMs) => this.#timeline.pushed(slot, atMs),
+      spans: (slot, spans) => this.#traces.take(slot, spans),
       ended: (slot) => this.#timeline.ended(slot),
       died: (slot, ending) => this.#incidents.workerEnded(slot, ending),
       failed: (exitCode, message, drainMs) => this.#fail(exitCode, message, drainMs),
     };
+    this.#traces = new Traces(config, { log, clock, metrics });
     this.#workers = new Workers(config, options.workerEntry ?? MAIN, { log, clock, metrics, observer });
     const slots = this.#slots;
     const recorder = this.#recorder;
@@ -173,11 +177,12 @@ class Supervisor {
     this.#ring?.start();
     this.#timeline.start();
     this.#live.start();
-    const closeAdmin = await this.#openAdmin();
+    const [closeAdmin] = await Promise.all([this.#openAdmin(), this.#startTraces()]);
     const { exitCode, drainMs } = await this.#end.promise;
     const endingAtMs = this.#clock.monotonic();
     await this.#workers.drain(drainMs);
-    await this.#incidents.stop();
+    const leftMs = drainMs - (this.#clock.monotonic() - endingAtMs);
+    await Promise.all([this.#incidents.stop(), this.#traces.stop(leftMs)]);
     this.#live.stop();
     await closeAdmin();
     this.#shutdown.removeEventListener("abort", onShutdown);
@@ -211,6 +216,15 @@ class Supervisor {
     this.#ending = true;
     this.#workers.end();
     this.#end.resolve({ exitCode, drainMs });
+  }
+
+  async #startTraces(): Promise<void> {
+    try {
+      await this.#traces.start();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#fail(ExitCode.START_FAILED, `traces cannot be exported: ${why}`, START_FAILED_DRAIN_MS);
+    }
   }
 
   // --- the admin port

@@ -30,6 +30,7 @@ import { createLogger, type Logger } from "../telemetry/log.ts";
 import { delta } from "../telemetry/metrics.ts";
 import { ProcessMetrics } from "../telemetry/process.ts";
 import { readThreads } from "../profiling/threads.ts";
+import type { SendSpans } from "../tracing/span-data.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { type Inspections, type Question, versions, type WorkerState } from "./inspection.ts";
 import { type Health, sendToSupervisor, type ToWorker } from "./messages.ts";
@@ -90,7 +91,8 @@ class WorkerProcess {
     this.#tellCrash(config, workerIndex, log);
     const attribution = this.#record(config, workerIndex);
     this.#watch(config, workerIndex, log);
-    const service = this.#createService({ config, workerIndex, log, ...(attribution && { attribution }) });
+    const sendSpans: SendSpans = (spans) => sendToSupervisor({ type: "spans", spans });
+    const service = this.#createService({ config, workerIndex, log, sendSpans, ...(attribution && { attribution }) });
     this.#service = service;
     return await Promise.race([this.#live(service, log), this.#abandoned.promise]);
   }

@@ -7,6 +7,7 @@ import cluster from "node:cluster";
 import type { Clock, Timer } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { SpanData } from "../tracing/span-data.ts";
 import { CrashLoop } from "./crash-loop.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { SupervisorMetrics } from "./metrics.ts";
@@ -17,6 +18,8 @@ import { WORKER_V8_FLAGS } from "./worker-v8-flags.ts";
 export interface WorkersObserver {
   /** Metrics of a worker are new. @param atMs when they were read, in milliseconds since the epoch. */
   pushed(slot: WorkerSlot, atMs: number): void;
+  /** Requests were recorded. */
+  spans(slot: WorkerSlot, spans: readonly SpanData[]): void;
   ended(slot: WorkerSlot): void;
   /** One ended as it should not. */
   died(slot: WorkerSlot, ending: Ending): void;
@@ -123,6 +126,10 @@ export class Workers implements SlotObserver {
 
   pushed(slot: WorkerSlot, atMs: number): void {
     this.#observer.pushed(slot, atMs);
+  }
+
+  spans(slot: WorkerSlot, spans: readonly SpanData[]): void {
+    this.#observer.spans(slot, spans);
   }
 
   ended(slot: WorkerSlot, ending: Ending): void {

@@ -24,6 +24,14 @@ export function createLedgerMetrics() {
   return ledgerCheckFamilies(new Define());
 }
 
+/** What becomes of spans; workers drop some, and the supervisor exports them. */
+export function createTracingMetrics() {
+  const families = tracingFamilies(new Define());
+  // There without traces, too: a panel that shows nothing cannot be told from a service that is well.
+  for (const outcome of ["exported", "dropped", "failed"]) families.traceSpans.with(outcome);
+  return families;
+}
+
 /** One worker's instruments. */
 export function createMetrics({ topicsMax, callersMax }: LabelLimits = LABEL_LIMITS) {
   const define = new Define({ topic: new LabelLimit(topicsMax), caller: new LabelLimit(callersMax) });

@@ -1,8 +1,8 @@
 // The names of what spans say: OpenTelemetry's semantic conventions, and ours where they have none.
 //
 // Written down here, as the package of the conventions asks for those that are not stable: loading all of them would cost each
-// worker more than the SDK does. test/tracing/attributes.test.ts compares them with the package. Those of messaging are not
-// stable, and some are about to be renamed: these are the names that backends look for today.
+// worker more memory than all else of OpenTelemetry. test/tracing/attributes.test.ts compares them with the package. Those of
+// messaging are not stable, and some are about to be renamed: these are the names that backends look for today.
 
 export const ATTRIBUTE = {
   ERROR_TYPE: "error.type",

@@ -1,16 +1,22 @@
-// Makes spans: their ids, their times on the wall's clock, and whose they are.
+// Makes spans: their ids and their times on the wall's clock.
 //
 // What is told of a span is kept as it was told, and the span is made up to a second later, together with others. Fifty recorded
 // requests a second lie thousands of others apart: each time the processor has forgotten this code, and it took 190 µs a request
-// where many in a row take 26. And until it is exported a span is young, so the collector does not carry it to the old generation.
+// where many in a row take 26.
 
-import { type Attributes, type SpanContext, TraceFlags } from "@opentelemetry/api";
-import type { InstrumentationScope } from "@opentelemetry/core";
-import type { Resource } from "@opentelemetry/resources";
-import { RandomIdGenerator } from "@opentelemetry/sdk-trace";
+import {
+  type Attributes,
+  type HrTime,
+  type Link,
+  type SpanContext,
+  type SpanKind,
+  type SpanStatus,
+  TraceFlags,
+} from "@opentelemetry/api";
 import type { Clock, Timer } from "../clock.ts";
-import { FinishedSpan, hrTimeOf, type SpanFields } from "./span.ts";
-import type { SpanQueue } from "./span-queue.ts";
+import { newSpanId, newTraceId } from "./ids.ts";
+import { contextData, type SpanData } from "./span-data.ts";
+import type { SpanSender } from "./span-sender.ts";
 
 /** How long one reading of the difference between the two clocks is used; spans of one time have to fit together. */
 const OFFSET_MS = 10_000;
@@ -20,33 +26,35 @@ const MAKE_AFTER_MS = 1_000;
 const KEPT_MAX = 512;
 
 /** What is known of a span that is over. Whatever it refers to stays alive until it is made. */
-export interface NewSpan extends Omit<SpanFields, "startTime" | "endTime" | "context" | "attributes"> {
+export interface NewSpan {
+  readonly name: string;
+  readonly kind: SpanKind;
   /** Undefined: nobody else has to know it. */
   readonly context: SpanContext | undefined;
+  readonly parent: SpanContext | undefined;
   /** Milliseconds on the monotonic clock. */
   readonly startMs: number;
   readonly endMs: number;
   /** See Spans.offsetMs. */
   readonly offsetMs: number;
   readonly attributes: () => Attributes;
+  readonly status: SpanStatus;
+  readonly links?: readonly Link[] | undefined;
+  /** Links that there was no room for. */
+  readonly linksLeftOut?: number;
 }
 
 export class Spans {
-  readonly #queue: SpanQueue;
+  readonly #sender: SpanSender;
   readonly #clock: Clock;
-  readonly #resource: Resource;
-  readonly #scope: InstrumentationScope;
-  readonly #ids = new RandomIdGenerator();
   #offsetMs = 0;
   #offsetUntilMs = Number.NEGATIVE_INFINITY;
   #kept: NewSpan[] = [];
   #timer: Timer | undefined;
 
-  constructor(queue: SpanQueue, clock: Clock, resource: Resource, scope: InstrumentationScope) {
-    this.#queue = queue;
+  constructor(sender: SpanSender, clock: Clock) {
+    this.#sender = sender;
     this.#clock = clock;
-    this.#resource = resource;
-    this.#scope = scope;
   }
 
   /** What has to be added to the monotonic clock for milliseconds since the epoch; the same for all spans of a trace. */
@@ -61,10 +69,8 @@ export class Spans {
 
   /** @param parent one that is recorded; undefined: the span begins a trace. */
   context(parent: SpanContext | undefined): SpanContext {
-    const spanId = this.#ids.generateSpanId();
-    if (parent === undefined) {
-      return { traceId: this.#ids.generateTraceId(), spanId, traceFlags: TraceFlags.SAMPLED };
-    }
+    const spanId = newSpanId();
+    if (parent === undefined) return { traceId: newTraceId(), spanId, traceFlags: TraceFlags.SAMPLED };
     const { traceId, traceFlags, traceState } = parent;
     return { traceId, spanId, traceFlags, ...(traceState !== undefined && { traceState }) };
   }
@@ -75,29 +81,34 @@ export class Spans {
     else this.#timer ??= this.#clock.setTimeout(() => this.flush(), MAKE_AFTER_MS);
   }
 
-  /** Makes what was added, and gives it to the queue. */
+  /** Makes what was added, and sends it. */
   flush(): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     const kept = this.#kept;
     this.#kept = [];
-    for (const span of kept) this.#queue.add(this.#make(span));
+    if (kept.length > 0) this.#sender.send(kept.map((span) => this.#make(span)));
   }
 
-  #make(span: NewSpan): FinishedSpan {
-    const { name, kind, parent, startMs, endMs, offsetMs, status, links, linksLeftOut } = span;
-    const fields = {
+  #make(span: NewSpan): SpanData {
+    const { name, kind, context, parent, startMs, endMs, offsetMs, attributes, status, links, linksLeftOut } = span;
+    return {
       name,
       kind,
-      parent,
-      status,
-      links,
-      linksLeftOut,
-      context: span.context ?? this.context(parent),
+      context: contextData(context ?? this.context(parent)),
+      parent: parent && contextData(parent),
       startTime: hrTimeOf(startMs + offsetMs),
       endTime: hrTimeOf(Math.max(startMs, endMs) + offsetMs),
-      attributes: span.attributes(),
+      attributes: attributes(),
+      status,
+      links: links?.map((link) => contextData(link.context)) ?? [],
+      linksLeftOut: linksLeftOut ?? 0,
     };
-    return new FinishedSpan(fields, this.#resource, this.#scope);
   }
+}
+
+/** @param epochMs milliseconds since the epoch, with fractions. */
+function hrTimeOf(epochMs: number): HrTime {
+  const seconds = Math.floor(epochMs / 1000);
+  return [seconds, Math.floor((epochMs - seconds * 1000) * 1e6)];
 }

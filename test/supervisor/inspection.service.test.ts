@@ -37,6 +37,7 @@ async function startWorker(env: Readonly<Record<string, string>>) {
     ready: () => ready.resolve(),
     startFailed: (_slot: WorkerSlot, message: string) => ready.reject(new Error(message)),
     pushed: () => {},
+    spans: () => {},
     ended: (_slot: WorkerSlot, ending: Ending) => ended.resolve(ending),
   };
   cluster.setupPrimary({ exec: MAIN, args: ["worker", "0"], execArgv: [], serialization: "advanced" });

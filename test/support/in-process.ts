@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
 import { createService, type Environment, realEnvironment, type Service } from "../../src/service.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
+import type { SendSpans } from "../../src/tracing/span-data.ts";
 
 export interface InProcessService extends AsyncDisposable {
   readonly service: Service;
@@ -16,10 +17,12 @@ export interface InProcessService extends AsyncDisposable {
 /**
  * @param env options over the defaults; ports are free ones, and the spool's directory is removed in the end.
  * @param environment what is not real.
+ * @param sendSpans what takes the spans of recorded requests.
  */
 export async function startInProcess(
   env: Readonly<Record<string, string>> = {},
   environment: Partial<Environment> = {},
+  sendSpans?: SendSpans,
 ): Promise<InProcessService> {
   const dataDir = env["DATA_DIR"] ?? (await mkdtemp(join(tmpdir(), "sluice-test-")));
   const loaded = loadConfig({ WORKERS: "1", GRPC_LISTEN: "127.0.0.1:0", ...env, DATA_DIR: dataDir });
@@ -28,6 +31,7 @@ export async function startInProcess(
     config: loaded.config,
     workerIndex: 0,
     log: silentLogger(),
+    sendSpans,
     environment: { ...realEnvironment, ...environment },
   });
   const stop = async (): Promise<void> => {

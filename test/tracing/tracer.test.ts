@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { emptyResource } from "@opentelemetry/resources";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { silentLogger } from "../../src/telemetry/log.ts";
-import type { SpanQueue } from "../../src/tracing/span-queue.ts";
+import type { SpanData } from "../../src/tracing/span-data.ts";
+import type { SpanSender } from "../../src/tracing/span-sender.ts";
 import { Spans } from "../../src/tracing/spans.ts";
 import { Tracer, type TracerOptions } from "../../src/tracing/tracer.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -16,9 +15,9 @@ const NO_CONTEXT = { peer: "127.0.0.1:1", traceparent: undefined, header: () => 
 const SAMPLED = { ...NO_CONTEXT, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
 
 /** What is recorded ends up in `spans`, a second of the clock after it was told. */
-function tracerOf(options: Partial<TracerOptions>, spans: ReadableSpan[] = [], clock = new FakeClock()): Tracer {
-  const queue = { add: (span: ReadableSpan) => spans.push(span) } as unknown as SpanQueue;
-  const made = new Spans(queue, clock, emptyResource(), { name: "test" });
+function tracerOf(options: Partial<TracerOptions>, spans: SpanData[] = [], clock = new FakeClock()): Tracer {
+  const sender = { send: (sent: readonly SpanData[]) => spans.push(...sent) } as unknown as SpanSender;
+  const made = new Spans(sender, clock);
   return new Tracer(made, silentLogger(), seededRandom(7), {
     sampleRatio: 1,
     sampleRateMax: 1_000_000,
@@ -63,20 +62,20 @@ test("a bound of one a second records one a second", () => {
   assert.ok(count >= 10 && count <= 11, `${count} are recorded`);
 });
 
-test("ids are new for each request, and a span's duration is that between its times", () => {
-  const spans: ReadableSpan[] = [];
+test("ids are new for each request, and times are those of the wall's clock", () => {
+  const spans: SpanData[] = [];
   const clock = new FakeClock();
   const tracer = tracerOf({}, spans, clock);
   for (let i = 0; i < 100; i++) tracer.request(METHOD, NO_CONTEXT, 999.75)?.span?.answered(1_001.25, 1, []);
   clock.advance(1_000);
-  assert.equal(new Set(spans.map((span) => span.spanContext().traceId)).size, 100);
-  assert.equal(new Set(spans.map((span) => span.spanContext().spanId)).size, 100);
-  assert.deepEqual(spans[0]!.duration, [0, 1_500_000]);
+  assert.equal(new Set(spans.map((span) => span.context.traceId)).size, 100);
+  assert.equal(new Set(spans.map((span) => span.context.spanId)).size, 100);
   assert.deepEqual(spans[0]!.startTime, [1_700_000_000, 999_750_000]);
+  assert.deepEqual(spans[0]!.endTime, [1_700_000_001, 1_250_000]);
 });
 
 test("spans are made together, a second after the first of them, or when they are many", () => {
-  const spans: ReadableSpan[] = [];
+  const spans: SpanData[] = [];
   const clock = new FakeClock();
   const tracer = tracerOf({}, spans, clock);
   const record = (requests: number): void => {

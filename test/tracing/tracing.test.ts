@@ -1,8 +1,12 @@
-// A worker's service with a Kafka cluster in memory and a collector: what spans a request leaves, and what its records carry.
+// A worker's service with a Kafka cluster in memory, the export of the supervisor, and a collector: what spans a request leaves, and what its records carry.
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { systemClock } from "../../src/clock.ts";
 import { type BatchInit, connect, type HeaderInit, SluiceError } from "../../src/client/index.ts";
+import { silentLogger } from "../../src/telemetry/log.ts";
+import { createTracingMetrics } from "../../src/telemetry/metrics.ts";
+import { OtlpExport } from "../../src/tracing/export/otlp.ts";
 import { FakeCluster, once } from "../support/fake-broker.ts";
 import { startInProcess } from "../support/in-process.ts";
 import { eventually } from "../support/service.ts";
@@ -21,7 +25,9 @@ interface World extends AsyncDisposable {
   readonly cluster: FakeCluster;
   readonly service: Awaited<ReturnType<typeof startInProcess>>["service"];
   readonly address: string;
-  /** Ends the service, which exports what is left. */
+  /** How many spans were exported, dropped and failed. */
+  outcomes(): Record<string, number>;
+  /** Ends the service, and exports what is left. */
   drain(): Promise<readonly ReceivedSpan[]>;
   records(topic: string): PlainRecord[];
   publish(batch: BatchInit, metadata?: Record<string, string>): Promise<unknown>;
@@ -32,15 +38,29 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<World>
   try {
     const collector = stack.use(await startCollector());
     const cluster = stack.use(await FakeCluster.start({ topics: { t: 1, u: 2 } }));
+    const metrics = createTracingMetrics();
+    const exporter = new OtlpExport(
+      { log: silentLogger(), clock: systemClock, metrics },
+      {
+        endpoint: collector.endpoint,
+        tracesEndpoint: undefined,
+        headers: "x-key=a%20b",
+        serviceName: "ingest",
+        resourceAttributes: "deployment.environment.name=test,service.name=not-this",
+      },
+    );
     const { service, address } = stack.use(
-      await startInProcess({
-        KAFKA_BROKERS: cluster.bootstrap,
-        TRACING: "otlp",
-        TRACE_SAMPLE_RATIO: "0",
-        TRACE_SAMPLE_RATE_MAX: "1000000",
-        OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
-        ...env,
-      }),
+      await startInProcess(
+        {
+          KAFKA_BROKERS: cluster.bootstrap,
+          TRACING: "otlp",
+          TRACE_SAMPLE_RATIO: "0",
+          TRACE_SAMPLE_RATE_MAX: "1000000",
+          ...env,
+        },
+        {},
+        async (spans) => exporter.take({ worker: "0", pid: process.pid }, structuredClone(spans)),
+      ),
     );
     const at = `${address.host}:${address.port}`;
     const kept = stack.move();
@@ -49,8 +69,13 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<World>
       cluster,
       service,
       address: at,
+      outcomes: () =>
+        Object.fromEntries(
+          metrics.traceSpans.snapshot().series.map(([[outcome], count]) => [outcome, count as number]),
+        ),
       drain: async () => {
         await service.drain(Date.now() + 10_000);
+        await exporter.close(1_000);
         return collector.spans;
       },
       records: (topic) =>
@@ -85,12 +110,7 @@ function only(spans: readonly ReceivedSpan[], name: string): ReceivedSpan {
 }
 
 test("a recorded request has a span, one for each of its stages, and its context in its records", async () => {
-  await using world = await start({
-    TRACE_SAMPLE_RATIO: "1",
-    OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test,service.name=not-this",
-    OTEL_SERVICE_NAME: "ingest",
-    OTEL_EXPORTER_OTLP_HEADERS: "x-key=a%20b",
-  });
+  await using world = await start({ TRACE_SAMPLE_RATIO: "1" });
   const before = BigInt(Date.now()) * 1_000_000n;
   await world.publish({ topic: "t", events: [{ value: "a" }, { value: "b", headers: [{ key: "h", value: "1" }] }] });
   const spans = await world.drain();
@@ -147,11 +167,7 @@ test("a recorded request has a span, one for each of its stages, and its context
   );
   const traceparent = ["traceparent", `00-${request.traceId}-${request.spanId}-01`];
   assert.deepEqual(world.records("t").map(headersOf), [[traceparent], [["h", "1"], traceparent]]);
-  assert.deepEqual(world.service.metrics.traceSpans.snapshot().series, [
-    [["exported"], 4],
-    [["dropped"], 0],
-    [["failed"], 0],
-  ]);
+  assert.deepEqual(world.outcomes(), { exported: 4, dropped: 0, failed: 0 });
 });
 
 test("the stages' histograms lead to the trace of what they saw last", async () => {
@@ -361,9 +377,7 @@ test("a collector that is away costs spans, and neither answers nor the end of t
   const beganAtMs = performance.now();
   await world.drain();
   assert.ok(performance.now() - beganAtMs < 8_000, "the drain has not waited for the exporter's time-out");
-  const outcomes = Object.fromEntries(
-    world.service.metrics.traceSpans.snapshot().series.map(([[outcome], count]) => [outcome, count as number]),
-  );
+  const outcomes = world.outcomes();
   assert.equal(outcomes["exported"], 0);
   assert.ok(outcomes["dropped"]! > 0, "there is a bound");
   assert.ok(outcomes["dropped"]! + outcomes["failed"]! >= 3_000 * 4, "every span is counted");

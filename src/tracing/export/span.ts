@@ -5,26 +5,12 @@
 // its attributes are used as they are.
 
 import type { Attributes, HrTime, Link, SpanContext, SpanKind, SpanStatus } from "@opentelemetry/api";
-import type { InstrumentationScope } from "@opentelemetry/core";
+import { type InstrumentationScope, TraceState } from "@opentelemetry/core";
 import type { Resource } from "@opentelemetry/resources";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import type { ContextData, SpanData } from "../span-data.ts";
 
-const NO_LINKS: Link[] = [];
 const NO_EVENTS: ReadableSpan["events"] = [];
-
-export interface SpanFields {
-  readonly name: string;
-  readonly kind: SpanKind;
-  readonly context: SpanContext;
-  readonly parent: SpanContext | undefined;
-  readonly startTime: HrTime;
-  readonly endTime: HrTime;
-  readonly attributes: Attributes;
-  readonly status: SpanStatus;
-  readonly links?: Link[] | undefined;
-  /** Links that there was no room for. */
-  readonly linksLeftOut?: number | undefined;
-}
 
 export class FinishedSpan implements ReadableSpan {
   readonly name: string;
@@ -44,19 +30,19 @@ export class FinishedSpan implements ReadableSpan {
   readonly droppedLinksCount: number;
   readonly #context: SpanContext;
 
-  constructor(fields: SpanFields, resource: Resource, scope: InstrumentationScope) {
-    this.name = fields.name;
-    this.kind = fields.kind;
-    if (fields.parent !== undefined) this.parentSpanContext = fields.parent;
-    this.startTime = fields.startTime;
-    this.endTime = fields.endTime;
-    this.status = fields.status;
-    this.attributes = fields.attributes;
-    this.links = fields.links ?? NO_LINKS;
-    this.droppedLinksCount = fields.linksLeftOut ?? 0;
+  constructor(data: SpanData, resource: Resource, scope: InstrumentationScope) {
+    this.name = data.name;
+    this.kind = data.kind;
+    if (data.parent !== undefined) this.parentSpanContext = spanContext(data.parent);
+    this.startTime = data.startTime;
+    this.endTime = data.endTime;
+    this.status = data.status;
+    this.attributes = data.attributes;
+    this.links = data.links.map((link) => ({ context: spanContext(link) }));
+    this.droppedLinksCount = data.linksLeftOut;
     this.resource = resource;
     this.instrumentationScope = scope;
-    this.#context = fields.context;
+    this.#context = spanContext(data.context);
   }
 
   get duration(): HrTime {
@@ -70,8 +56,6 @@ export class FinishedSpan implements ReadableSpan {
   }
 }
 
-/** @param epochMs milliseconds since the epoch, with fractions. */
-export function hrTimeOf(epochMs: number): HrTime {
-  const seconds = Math.floor(epochMs / 1000);
-  return [seconds, Math.floor((epochMs - seconds * 1000) * 1e6)];
+function spanContext({ traceState, ...context }: ContextData): SpanContext {
+  return traceState === undefined ? context : { ...context, traceState: new TraceState(traceState) };
 }

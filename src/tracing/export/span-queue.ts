@@ -6,23 +6,23 @@
 
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from "@opentelemetry/sdk-trace";
-import type { Clock } from "../clock.ts";
-import type { Counter } from "../telemetry/instruments.ts";
-import type { Logger } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import type { Clock } from "../../clock.ts";
+import type { Counter } from "../../telemetry/instruments.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 
 /** About a kilobyte each. */
 const SPANS_MAX = 8_192;
 /** They are encoded in one go: one or two milliseconds of the event loop. */
 const EXPORT_SPANS_MAX = 512;
-/** After they are made (spans.ts). */
-const EXPORT_DELAY_MS = 1_000;
+/** After they have come; the SDK's default. What is rare is cold, so few large exports cost less than many small ones. */
+const EXPORT_DELAY_MS = 5_000;
 /** Failures are logged so often, at most. */
 const LOG_INTERVAL_MS = 60_000;
 
 export interface SpanQueueDependencies {
   readonly log: Logger;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, "traceSpans">;
   readonly clock: Clock;
   readonly exporter: SpanExporter;
 }

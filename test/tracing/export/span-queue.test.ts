@@ -5,12 +5,12 @@ import test from "node:test";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { emptyResource } from "@opentelemetry/resources";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
-import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
-import type { Logger } from "../../src/telemetry/log.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
-import { FinishedSpan, type SpanFields } from "../../src/tracing/span.ts";
-import { SpanQueue } from "../../src/tracing/span-queue.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import type { Logger } from "../../../src/telemetry/log.ts";
+import { createTracingMetrics } from "../../../src/telemetry/metrics.ts";
+import { FinishedSpan } from "../../../src/tracing/export/span.ts";
+import { SpanQueue } from "../../../src/tracing/export/span-queue.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { spanData } from "../support/span-data.ts";
 
 const SPANS_MAX = 8_192;
 const EXPORT_SPANS_MAX = 512;
@@ -33,11 +33,7 @@ class FakeExporter implements SpanExporter {
 }
 
 function span(): ReadableSpan {
-  const context = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 1 };
-  const status = { code: SpanStatusCode.UNSET };
-  const times: Pick<SpanFields, "startTime" | "endTime"> = { startTime: [0, 0], endTime: [0, 0] };
-  const fields = { name: "s", kind: SpanKind.INTERNAL, context, parent: undefined, attributes: {}, status, ...times };
-  return new FinishedSpan(fields, emptyResource(), { name: "test" });
+  return new FinishedSpan(spanData(), emptyResource(), { name: "test" });
 }
 
 function start() {
@@ -48,7 +44,7 @@ function start() {
   };
   const log = { info: write, warn: write } as unknown as Logger;
   const clock = new FakeClock();
-  const metrics = createMetrics();
+  const metrics = createTracingMetrics();
   const queue = new SpanQueue({ log, metrics, clock, exporter });
   return {
     exporter,
