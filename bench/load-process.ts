@@ -7,6 +7,7 @@ import { parseLoadResult, type LoadResult } from "./load/result.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Load } from "./scenarios.ts";
 import { ROOT, type Target } from "./targets.ts";
+import type { Turns } from "./turns.ts";
 
 /** The load client connects, and settles what is on its way, outside of the time that it is told to take. */
 const LOAD_OVERHEAD_MS = 30_000;
@@ -21,13 +22,15 @@ export interface Stage {
   readonly freshTopics: () => Promise<void>;
   readonly options: BenchOptions;
   readonly signal: AbortSignal;
+  /** Load clients that run at the same time take turns; undefined: there is one at a time. */
+  readonly turns?: Turns;
 }
 
 /** @param durability as the contract numbers it; 0: unspecified. */
 export async function runLoad(
   load: Load,
   target: Target,
-  { options, signal }: Stage,
+  { options, signal, turns }: Stage,
   durability = 0,
 ): Promise<LoadResult> {
   const withinMs = (options.warm + options.seconds) * 1000 + LOAD_OVERHEAD_MS;
@@ -37,6 +40,7 @@ export async function runLoad(
     env: {},
     ...loadCommand(load, target, options, durability),
   });
+  turns?.join(child);
   try {
     const result = parseLoadResult(await child.output(withinMs, signal));
     if (result.requests_per_s > 0 || result.errors > 0) return result;

@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly rounds: number;
   /** How often the targets of a load are started, each time for all rounds. */
   readonly starts: number;
+  /** Milliseconds of a target's turns within a round; 0: each has a round of its own. */
+  readonly turnMs: number;
   /** Requests per second; 0: closed loop. */
   readonly rate: number;
   readonly headers: number;
@@ -54,6 +56,8 @@ events per CPU-second of each one's whole process tree. Read docs/benchmarks.md 
                         an interval that knows how processes differ. Not for durability, idle, ready and curve
   --settle N            load of each target before the first round of a start, in seconds: what is young is still being
                         optimised (0)
+  --turns MS            load the targets of a round together, in turns of so many milliseconds, rather than one by one (0);
+                        where hundredths matter. Latencies hold the pauses then
   --rate N              open loop: requests per second, latency from when each was due; 0: as fast as answers come (0).
                         The curve's rate, too; open-2000 keeps its own
   --headers N           headers of an event (0)
@@ -78,6 +82,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
       settle: { type: "string", default: "0" },
       rounds: { type: "string", default: "3" },
       starts: { type: "string", default: "1" },
+      turns: { type: "string", default: "0" },
       rate: { type: "string", default: "0" },
       headers: { type: "string", default: "0" },
       connections: { type: "string", default: "4" },
@@ -92,7 +97,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
   if (values.help) return "help";
   const errors: string[] = [];
   const number = (
-    name: "seconds" | "warm" | "settle" | "rounds" | "starts" | "rate" | "headers" | "connections",
+    name: "seconds" | "warm" | "settle" | "rounds" | "starts" | "turns" | "rate" | "headers" | "connections",
     min: number,
     max: number,
   ) => {
@@ -123,12 +128,18 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | "help
     settle: number("settle", 0, 3600),
     rounds: Math.floor(number("rounds", 1, 1000)),
     starts: Math.floor(number("starts", 1, 1000)),
+    turnMs: number("turns", 0, 60_000),
     rate: number("rate", 0, 1e7),
     headers: Math.floor(number("headers", 0, 1000)),
     connections: Math.floor(number("connections", 1, 10_000)),
     loadgen: values.loadgen === undefined ? undefined : resolve(values.loadgen),
     json: values.json === undefined ? undefined : resolve(values.json),
   };
+  const paced = options.scenarios.find((scenario) => "rate" in scenario && scenario.rate > 0);
+  if (options.turnMs > 0 && (options.rate > 0 || paced !== undefined)) {
+    const what = options.rate > 0 ? "--rate" : `the scenario ${paced!.name}`;
+    errors.push(`--turns: ${what} is an open loop, which a pause would put behind; use --only, without --rate`);
+  }
   if (errors.length > 0) throw new Error(errors.join("\n"));
   return options;
 }

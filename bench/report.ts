@@ -48,6 +48,7 @@ export function formatRow(row: Row): string {
       return [
         title,
         ...loadTable(row.targets),
+        ...(row.turnMs > 0 ? [`  in turns of ${row.turnMs} ms: latencies hold the pauses`] : []),
         ...row.ratios.map((ratio) => formatRatio(ratio, row.starts)),
         ...formatWorkers(row.targets),
         ...(row.rate > 0 ? formatLatencies(row.targets) : []),

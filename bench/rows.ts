@@ -2,7 +2,8 @@
 //
 // All targets of a row run at the same time and are loaded in turns, A B B A, within one run: what a shared machine does
 // to one round it does to its pair, so the ratio of a pair holds where the absolute numbers do not. A target that is not
-// loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it.
+// loaded waits on its sockets and costs next to nothing, and only its own process tree is counted for it. Where hundredths
+// matter, turns are a part of a second instead of a round (turns.ts).
 //
 // Two processes of the same code differ by some hundredths for as long as they live, which no number of rounds evens out. So a
 // load's targets can be started several times, and all pairs of all starts count; a pair is always of one start.
@@ -18,6 +19,7 @@ import { measureTree } from "./process-tree.ts";
 import type { DurabilityScenario, LoadScenario, Scenario } from "./scenarios.ts";
 import { type Interval, median, medianInterval } from "./statistics.ts";
 import { isService, startTarget, type Target, type TargetName } from "./targets.ts";
+import { Turns } from "./turns.ts";
 
 const IDLE_SETTLE_MS = 3000;
 const IDLE_MS = 20_000;
@@ -66,6 +68,8 @@ export type Row = { readonly scenario: string; readonly broker: string } & (
       readonly rate: number;
       /** How often the targets were started. */
       readonly starts: number;
+      /** Milliseconds of a target's turns within a round; 0: each has a round of its own. */
+      readonly turnMs: number;
       readonly targets: readonly TargetLoad[];
       readonly ratios: readonly Ratio[];
     }
@@ -88,8 +92,8 @@ export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row 
   switch (scenario.kind) {
     case "load": {
       const rate = scenario.rate > 0 ? scenario.rate : stage.options.rate;
-      const { starts } = stage.options;
-      return { ...row, kind: "load", rate, starts, ...(await measureLoad(scenario, names, stage)) };
+      const { starts, turnMs } = stage.options;
+      return { ...row, kind: "load", rate, starts, turnMs, ...(await measureLoad(scenario, names, stage)) };
     }
     case "durability":
       return {
@@ -97,6 +101,7 @@ export async function measureRow(scenario: Scenario, stage: Stage): Promise<Row 
         kind: "load",
         rate: stage.options.rate,
         starts: 1,
+        turnMs: 0,
         ...(await measureDurabilities(scenario, stage)),
       };
     case "idle":
@@ -148,15 +153,54 @@ async function loadOnce(
   for (const [i, name] of names) {
     targets.push([i, stack.use(await startTarget(name, bootstrap, 1, { ...options, signal }))]);
   }
+  const load = options.turnMs > 0 ? loadTogether : loadOneByOne;
   if (options.settle > 0) {
     const settling = { ...stage, options: { ...options, warm: 0, seconds: options.settle } };
-    for (const [, target] of targets) await runLoad(scenario, target, settling);
+    await load(scenario, targets, settling, () => {});
   }
   for (let round = 0; round < options.rounds; round++) {
-    for (const [i, target] of thereAndBack(targets, round)) {
-      measured(i, target, await runLoad(scenario, target, stage));
-    }
+    await load(scenario, thereAndBack(targets, round), stage, measured);
   }
+}
+
+/** Loads each target for a round. */
+async function loadOneByOne(
+  scenario: LoadScenario,
+  targets: readonly (readonly [number, Target])[],
+  stage: Stage,
+  measured: (i: number, target: Target, result: LoadResult) => void,
+): Promise<void> {
+  for (const [i, target] of targets) measured(i, target, await runLoad(scenario, target, stage));
+}
+
+/** Loads all targets for a round in turns, as long as each would have been loaded by itself. */
+async function loadTogether(
+  scenario: LoadScenario,
+  targets: readonly (readonly [number, Target])[],
+  stage: Stage,
+  measured: (i: number, target: Target, result: LoadResult) => void,
+): Promise<void> {
+  const { length } = targets;
+  const { warm, seconds, turnMs } = stage.options;
+  await using turns = new Turns(turnMs);
+  const together = { ...stage, turns, options: { ...stage.options, warm: warm * length, seconds: seconds * length } };
+  const loads = targets.map(async ([, target]) => ofItsTurns(await runLoad(scenario, target, together), length));
+  // Each client is waited for, even if another one fails.
+  await Promise.allSettled(loads);
+  const results = await Promise.all(loads);
+  for (const [at, [i, target]] of targets.entries()) measured(i, target, results[at]!);
+}
+
+/** The client's rates are of the whole time, of which it had one turn of so many. */
+function ofItsTurns(result: LoadResult, of: number): LoadResult {
+  return {
+    ...result,
+    requests_per_s: result.requests_per_s * of,
+    events_per_s: result.events_per_s * of,
+    mb_per_s: result.mb_per_s * of,
+    client_cores: result.client_cores * of,
+    server_cores: result.server_cores * of,
+  };
 }
 
 /** Whoever comes first in a round meets a machine that has rested, and who starts first an empty one: each is first in turn. */

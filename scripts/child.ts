@@ -117,9 +117,14 @@ export class Child implements AsyncDisposable {
 
   /** Kills it and its group at once. */
   kill(): void {
+    this.signal("SIGKILL");
+  }
+
+  /** Sends a signal to it and its group. */
+  signal(name: NodeJS.Signals): void {
     if (this.pid === 0) return;
     try {
-      process.kill(-this.pid, "SIGKILL");
+      process.kill(-this.pid, name);
     } catch {
       // The group is gone already.
     }

@@ -52,6 +52,7 @@ test("the command line is read, one target and one broker or both", () => {
   const usual = parseBenchOptions([]);
   assert.ok(usual !== "help");
   assert.deepEqual([usual.brokers, usual.targets, usual.starts], [undefined, ["service", "naive"], 1]);
+  assert.equal(usual.turnMs, 0);
   assert.equal(parseBenchOptions(["--help"]), "help");
 });
 
@@ -109,4 +110,13 @@ test("the documentation names every scenario", async () => {
   const page = await readFile(new URL("../../docs/benchmarks.md", import.meta.url), "utf8");
   for (const { name } of SCENARIOS)
     assert.ok(page.includes(`\n| \`${name}\` `), `docs/benchmarks.md has no row of ${name}`);
+});
+
+test("turns are for closed loops", () => {
+  const read = (...args: string[]) => parseBenchOptions(["--turns", "250", ...args]);
+  const options = read("--only", "unary-1");
+  assert.ok(options !== "help");
+  assert.equal(options.turnMs, 250);
+  assert.throws(() => read("--only", "open-2000"), /--turns: the scenario open-2000 is an open loop/);
+  assert.throws(() => read("--only", "unary-1", "--rate", "10"), /--turns: --rate is an open loop/);
 });
