@@ -40,7 +40,7 @@ export async function runLoad(
     env: {},
     ...loadCommand(load, target, options, durability),
   });
-  turns?.join(child);
+  turns?.join(child, target.pid);
   try {
     const result = parseLoadResult(await child.output(withinMs, signal));
     if (result.requests_per_s > 0 || result.errors > 0) return result;

@@ -183,23 +183,32 @@ async function loadTogether(
   const { length } = targets;
   const { warm, seconds, turnMs } = stage.options;
   await using turns = new Turns(turnMs);
-  const together = { ...stage, turns, options: { ...stage.options, warm: warm * length, seconds: seconds * length } };
-  const loads = targets.map(async ([, target]) => ofItsTurns(await runLoad(scenario, target, together), length));
+  // All of it is measured: the turns' CPU is that of all turns.
+  const ownSeconds = warm + seconds;
+  const together = { ...stage, turns, options: { ...stage.options, warm: 0, seconds: ownSeconds * length } };
+  const loads = targets.map(async ([, target]) => {
+    const result = await runLoad(scenario, target, together);
+    return ofItsTurns(result, length, turns.cpuSeconds(target.pid) / ownSeconds);
+  });
   // Each client is waited for, even if another one fails.
   await Promise.allSettled(loads);
   const results = await Promise.all(loads);
   for (const [at, [i, target]] of targets.entries()) measured(i, target, results[at]!);
 }
 
-/** The client's rates are of the whole time, of which it had one turn of so many. */
-function ofItsTurns(result: LoadResult, of: number): LoadResult {
+/** The client's rates are of the whole time, of which it had one turn of so many. @param serverCores in its turns. */
+function ofItsTurns(result: LoadResult, of: number, serverCores: number): LoadResult {
+  const requestsPerSecond = result.requests_per_s * of;
+  const eventsPerSecond = result.events_per_s * of;
   return {
     ...result,
-    requests_per_s: result.requests_per_s * of,
-    events_per_s: result.events_per_s * of,
+    requests_per_s: requestsPerSecond,
+    events_per_s: eventsPerSecond,
     mb_per_s: result.mb_per_s * of,
     client_cores: result.client_cores * of,
-    server_cores: result.server_cores * of,
+    server_cores: serverCores,
+    events_per_cpu_s: Math.round(eventsPerSecond / serverCores),
+    requests_per_cpu_s: Math.round(requestsPerSecond / serverCores),
   };
 }
 

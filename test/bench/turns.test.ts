@@ -23,10 +23,12 @@ test("processes that take turns are stopped while others run, and all of them en
   const { signal } = new AbortController();
   await using turns = new Turns(100);
   await using first = ticker();
-  turns.join(first);
+  turns.join(first, process.pid);
   await using second = ticker();
-  turns.join(second);
+  turns.join(second, process.pid);
   const outputs = await Promise.all([first.output(20_000, signal), second.output(20_000, signal)]);
+  const cpuSeconds = turns.cpuSeconds(process.pid);
+  assert.ok(cpuSeconds > 0 && cpuSeconds < 6, `${cpuSeconds} CPU seconds in the turns of one`);
   for (const output of outputs) {
     const { ticks, pauses } = JSON.parse(output) as { ticks: number; pauses: number };
     assert.ok(ticks > 0);
