@@ -75,17 +75,12 @@ export function residentBytes(pids: readonly number[]): number {
  * slices. Misses threads that have ended.
  */
 export function threadsCpuSeconds(pids: readonly number[]): number {
-  let nanos = 0;
-  for (const pid of pids) {
-    try {
-      for (const tid of readdirSync(`/proc/${pid}/task`)) {
-        nanos += Number.parseInt(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8"), 10);
-      }
-    } catch {
-      // A thread, or the whole process, has ended meanwhile.
-    }
-  }
-  return nanos / 1e9;
+  const nanos = pids
+    .flatMap(
+      (pid) => unlessGone(() => readdirSync(`/proc/${pid}/task`))?.map((tid) => `/proc/${pid}/task/${tid}`) ?? [],
+    )
+    .map((task) => unlessGone(() => Number.parseInt(readFileSync(`${task}/schedstat`, "utf8"), 10)) ?? 0);
+  return nanos.reduce((sum, each) => sum + each, 0) / 1e9;
 }
 
 function readAll(): ProcessStat[] {
@@ -96,8 +91,13 @@ function readAll(): ProcessStat[] {
 
 /** @returns undefined for a process that has ended. */
 function read(pid: string): ProcessStat | undefined {
+  return unlessGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")));
+}
+
+/** @returns undefined if the process or thread that is read has ended. */
+function unlessGone<T>(readIt: () => T): T | undefined {
   try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    return readIt();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ESRCH") return undefined;

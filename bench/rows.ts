@@ -140,16 +140,20 @@ async function measureLoad(scenario: LoadScenario, names: readonly TargetName[],
   };
 }
 
+/** With its place in the row. */
+type Numbered<T> = readonly [number, T];
+type Measured = (i: number, target: Target, result: LoadResult) => void;
+
 /** Starts targets in this order, loads them for all rounds and ends them. */
 async function loadOnce(
   scenario: LoadScenario,
-  names: readonly (readonly [number, TargetName])[],
+  names: readonly Numbered<TargetName>[],
   stage: Stage,
-  measured: (i: number, target: Target, result: LoadResult) => void,
+  measured: Measured,
 ): Promise<void> {
   const { options, bootstrap, signal } = stage;
   await using stack = new AsyncDisposableStack();
-  const targets: (readonly [number, Target])[] = [];
+  const targets: Numbered<Target>[] = [];
   for (const [i, name] of names) {
     targets.push([i, stack.use(await startTarget(name, bootstrap, 1, { ...options, signal }))]);
   }
@@ -166,9 +170,9 @@ async function loadOnce(
 /** Loads each target for a round. */
 async function loadOneByOne(
   scenario: LoadScenario,
-  targets: readonly (readonly [number, Target])[],
+  targets: readonly Numbered<Target>[],
   stage: Stage,
-  measured: (i: number, target: Target, result: LoadResult) => void,
+  measured: Measured,
 ): Promise<void> {
   for (const [i, target] of targets) measured(i, target, await runLoad(scenario, target, stage));
 }
@@ -176,9 +180,9 @@ async function loadOneByOne(
 /** Loads all targets for a round in turns, as long as each would have been loaded by itself. */
 async function loadTogether(
   scenario: LoadScenario,
-  targets: readonly (readonly [number, Target])[],
+  targets: readonly Numbered<Target>[],
   stage: Stage,
-  measured: (i: number, target: Target, result: LoadResult) => void,
+  measured: Measured,
 ): Promise<void> {
   const { length } = targets;
   const { warm, seconds, turnMs } = stage.options;

@@ -1,4 +1,5 @@
-// A worker's service with a Kafka cluster in memory, the export of the supervisor, and a collector: what spans a request leaves, and what its records carry.
+// A worker's service with a Kafka cluster in memory, the supervisor's export and a collector: what spans a request leaves, and
+// what its records carry.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -49,6 +50,7 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<World>
         resourceAttributes: "deployment.environment.name=test,service.name=not-this",
       },
     );
+    stack.defer(() => exporter.close(0));
     const { service, address } = stack.use(
       await startInProcess(
         {
