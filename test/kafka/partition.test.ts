@@ -162,22 +162,44 @@ test("a leader that was not asked yet is asked at once", () => {
   assert.deepEqual(headers(flush()), ["7:0:1"]);
 });
 
-test("what is lost goes again with the same sequence and bytes, the oldest alone, and is counted as a retry", () => {
+test("what is lost goes again with the same sequence and bytes, each alone, and is counted as a retry", () => {
   const { partition, inFlight, flush, ok } = setUp();
   const five = inFlight();
   const bytes = five.map((entry) => Buffer.from(entry.bytes));
   // In whatever order they come home.
   for (const entry of [3, 0, 4, 1, 2]) partition.lost(five[entry]!);
   partition.unblock();
-  const again = flush();
-  assert.equal(again.length, 1);
-  ok(again[0]!);
-  again.push(...flush());
-  assert.deepEqual(
-    again.map((entry) => entry.bytes),
-    bytes,
-  );
+  for (const each of bytes) {
+    const again = flush();
+    assert.deepEqual(
+      again.map((entry) => entry.bytes),
+      [each],
+    );
+    ok(again[0]!);
+  }
   assert.equal(partition.inspect().retries, 5);
+});
+
+test("what may be stored goes alone again, so that nothing pushes it out of the broker's memory", () => {
+  const { partition, inFlight, flush, ok, send } = setUp();
+  const five = inFlight();
+  // The first is not stored, and the third perhaps.
+  partition.result(five[0]!, result(19));
+  for (const entry of [five[1]!, five[3]!, five[4]!]) ok(entry);
+  partition.result(five[2]!, result(20));
+  for (const each of ["6", "7", "8", "9", "10"]) void send(each);
+  partition.unblock();
+  const first = flush();
+  assert.deepEqual(headers(first), ["7:0:1"]);
+  ok(first[0]!);
+  for (const code of [19, 7, 6]) {
+    const alone = flush();
+    assert.deepEqual(headers(alone), ["7:0:3"], "an acknowledgement of another lets nothing go beside it");
+    partition.result(alone[0]!, result(code));
+    partition.unblock();
+  }
+  ok(flush()[0]!);
+  assert.deepEqual(headers(flush()), ["7:0:6", "7:0:7", "7:0:8", "7:0:9", "7:0:10"]);
 });
 
 test("an epoch is bumped to 32767, and then a new producer id is taken", () => {

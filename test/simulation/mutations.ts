@@ -121,8 +121,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: PARTITION,
-        old: "(this.#comeHome || this.#numbering.isOver)",
-        new: "this.#comeHome && !this.#numbering.isOver",
+        old: "(this.#comeHome || this.#numbering.isOver ||",
+        new: "((this.#comeHome && !this.#numbering.isOver) ||",
       },
       {
         file: PARTITION,

@@ -4,7 +4,8 @@
 // - A sequence is bound to exact bytes from the first send on; only a new epoch, with nothing in flight, unbinds them.
 // - One batch in flight until the first acknowledgement for this leader and epoch, and again after a long silence, else up to
 //   five, because a broker without state for a producer id takes any first sequence, and one with state remembers five batches.
-// - After anything but a success, everything in flight comes home before the oldest batch is sent again, alone.
+// - After anything but a success, everything in flight comes home before the oldest batch is sent again, alone. What may be
+//   stored always goes alone: each batch that is stored behind it brings it nearer to the end of the broker's memory.
 // - Batches reach the log in the order of `enqueue`. Every record of each is settled once.
 // - An epoch is bumped locally: a producer id serves one partition only, so nobody else can be disturbed. What stands before
 //   the batch that made it necessary is acknowledged first, under the old epoch, because it may be on the log already.
@@ -177,7 +178,7 @@ export class PartitionProducer implements Linked<PartitionProducer> {
     const entry = this.#queue[0];
     if (entry === undefined || this.#leader < 0 || this.#blocked) return undefined;
     if (this.#inFlight.length >= this.#window) return undefined;
-    if (this.#inFlight.length > 0 && (this.#comeHome || this.#numbering.isOver)) return undefined;
+    if (this.#inFlight.length > 0 && !this.#mayGoBeside(entry)) return undefined;
     if (this.#inFlight.length === 0) this.#allHome(entry);
     if (!this.#numbering.suits(entry)) return undefined;
     if (this.#numbering.producerId === undefined) {
@@ -322,6 +323,11 @@ export class PartitionProducer implements Linked<PartitionProducer> {
     }
     if (this.#dependencies.clock.monotonic() - this.#acknowledgedAtMs > STATE_TRUSTED_MS) this.#window = 1;
     if (this.#numbering.turnTo(head, this.#queue)) this.#window = 1;
+  }
+
+  /** May it go beside what is in flight? */
+  #mayGoBeside(entry: Entry): boolean {
+    return !(this.#comeHome || this.#numbering.isOver || entry.unknown || this.#inFlight[0]!.unknown);
   }
 
   #outOfSequence(entry: Entry, errorCode: number): void {
