@@ -7,7 +7,8 @@ import { writeFile } from "node:fs/promises";
 import { type BrokerName, startBroker } from "./brokers.ts";
 import { killAll } from "../scripts/child.ts";
 import { HELP, parseBenchOptions, type BenchOptions } from "./options.ts";
-import { environment, formatEnvironment, formatRow, sound } from "./report.ts";
+import { overall } from "./overall.ts";
+import { environment, formatEnvironment, formatOverall, formatRow, sound } from "./report.ts";
 import type { Stage } from "./load-process.ts";
 import { measureRow, type Row } from "./rows.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -47,6 +48,7 @@ async function run(options: BenchOptions, signal: AbortSignal): Promise<void> {
     if (withBroker.includes(scenario)) continue;
     await measure(scenario, { broker: "none", bootstrap: undefined, freshTopics: async () => {}, options, signal });
   }
+  for (const each of overall(rows)) console.log(`\n${formatOverall(each)}`);
   if (options.json !== undefined) {
     await writeFile(options.json, `${JSON.stringify({ environment: where, options, rows }, null, 2)}\n`);
   }

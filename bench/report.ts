@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus, loadavg, release } from "node:os";
 import { formatCurve } from "./curve-report.ts";
+import type { Overall } from "./overall.ts";
 import type { Ratio, Row, TargetLoad } from "./rows.ts";
 import { describe, SCENARIOS } from "./scenarios.ts";
 import { median, SAMPLE_MIN } from "./statistics.ts";
@@ -112,6 +113,11 @@ export function formatRatio({ of, to, median, interval, min, max }: Ratio, start
       ? `not sure: fewer than ${SAMPLE_MIN} ${starts === 1 ? "rounds" : "starts"}`
       : `95 % sure${starts === 1 ? " for this start" : ""}: ${text(interval.low)} to ${text(interval.high)}`;
   return `  ${of} / ${to}: ${text(median)} events per CPU-second (${sure}; rounds ${text(min)} to ${text(max)})`;
+}
+
+export function formatOverall({ of, to, broker, rows, eventsPerCpuSecond, requestsPerSecond }: Overall): string {
+  const figures = `${eventsPerCpuSecond.toFixed(3)}x events per CPU-second, ${requestsPerSecond.toFixed(3)}x requests a second`;
+  return `all ${rows} rows (${broker}), geometric mean: ${of} / ${to}: ${figures}`;
 }
 
 /** What a worker of the service takes, and how much more than one of each other service. */
