@@ -104,7 +104,10 @@ function loadTable(loads: readonly TargetLoad[]): string[] {
 }
 
 /** How one compares with the other, and how sure that is: of one start, it is only of the processes that were measured. */
-export function formatRatio({ of, to, median, interval, min, max }: Ratio, starts: number): string {
+export function formatRatio(
+  { of, to, median, interval, min, max }: Omit<Ratio, "requestsPerSecond">,
+  starts: number,
+): string {
   // Two of nearly the same efficiency are compared because hundredths matter.
   const digits = median < 2 ? 3 : 2;
   const text = (ratio: number) => `${ratio.toFixed(digits)}x`;

@@ -47,6 +47,8 @@ export interface Ratio {
   readonly interval: Interval | undefined;
   readonly min: number;
   readonly max: number;
+  /** The same of requests a second: the median of the pairs. */
+  readonly requestsPerSecond: number;
 }
 
 /** A service without load. */
@@ -295,16 +297,18 @@ function summarize(
   };
 }
 
+type Efficiency = Pick<LoadResult, "events_per_cpu_s" | "requests_per_s">;
+
 /** @param ours the rounds of each start. */
-function ratio(
+export function ratio(
   of: TargetName | DurabilityName,
   to: TargetName | DurabilityName,
-  ours: readonly (readonly LoadResult[])[],
-  theirs: readonly (readonly LoadResult[])[],
+  ours: readonly (readonly Efficiency[])[],
+  theirs: readonly (readonly Efficiency[])[],
 ): Ratio {
-  const starts = ours.map((rounds, start) =>
-    rounds.map((our, round) => our.events_per_cpu_s / theirs[start]![round]!.events_per_cpu_s),
-  );
+  const pairsOf = (field: "events_per_cpu_s" | "requests_per_s") =>
+    ours.map((rounds, start) => rounds.map((our, round) => our[field] / theirs[start]![round]![field]));
+  const starts = pairsOf("events_per_cpu_s");
   const pairs = starts.flat();
   return {
     of,
@@ -313,6 +317,7 @@ function ratio(
     interval: medianInterval(starts),
     min: Math.min(...pairs),
     max: Math.max(...pairs),
+    requestsPerSecond: median(pairsOf("requests_per_s").flat()),
   };
 }
 
